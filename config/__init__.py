@@ -1,0 +1,1 @@
+"""Settings, the model of contracts and calendars, and what an operator edits."""

@@ -1,0 +1,216 @@
+"""Agreements as the domain sees them: frozen, validated, compiled from documents by ``config``.
+
+A *contract* has *revisions*; a revision has *targets* ("P1 is answered within 4 business hours"); a target may carry an
+*objective* ("95 % of them, per month"). Only signed revisions reach the domain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+
+from sla.events import CANCELLED, MERGED, REOPENED
+
+
+class ContractType(StrEnum):
+    """Who promises to whom."""
+
+    SLA = "sla"
+    """To a customer."""
+    OLA = "ola"
+    """Between teams of one organisation."""
+    UC = "uc"
+    """By a supplier (underpinning contract)."""
+
+
+class Level(StrEnum):
+    """Levels of a multi-level agreement, least specific first."""
+
+    CORPORATE = "corporate"
+    CUSTOMER = "customer"
+    SERVICE = "service"
+
+
+LEVEL_RANK = {Level.CORPORATE: 0, Level.CUSTOMER: 1, Level.SERVICE: 2}
+"""Specificity of a level: the most specific target wins per metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A conjunction: the event is one of ``events`` (if any are named) and every field has one of its values.
+
+    Attributes
+    ----------
+    events : frozenset of str
+        Kinds of event that satisfy the clause; empty: the clause does not look at the kind.
+    fields : tuple of (name, values)
+        Ticket fields after the event, each with the values that satisfy the clause.
+    """
+
+    events: frozenset[str] = frozenset()
+    fields: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def holds(self, event: str, attributes: dict[str, str]) -> bool:
+        """Tell whether the clause holds at an event, with the ticket's fields as they are after it."""
+        if self.events and event not in self.events:
+            return False
+        return all(attributes.get(name) in values for name, values in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A disjunction of clauses; one without clauses never holds."""
+
+    clauses: tuple[Clause, ...] = ()
+
+    def holds(self, event: str, attributes: dict[str, str]) -> bool:
+        """Tell whether any clause holds."""
+        return any(clause.holds(event, attributes) for clause in self.clauses)
+
+    @property
+    def field_names(self) -> frozenset[str]:
+        """Names of the ticket fields the condition looks at."""
+        return frozenset(name for clause in self.clauses for name, _ in clause.fields)
+
+
+NEVER_HOLDS = Condition()
+
+
+class TimeBase(StrEnum):
+    """What a target's duration counts."""
+
+    BUSINESS = "business"
+    """Time inside the calendar's windows."""
+    ELAPSED = "elapsed"
+    """All time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """How long a clock may run: ``4bh`` is (14_400_000, BUSINESS), ``24h`` is (86_400_000, ELAPSED)."""
+
+    duration_ms: int
+    base: TimeBase
+
+
+class OnChange(StrEnum):
+    """What happens to the time consumed when the matching target changes while a clock runs (SEMANTICS rule 5)."""
+
+    CARRY = "carry"
+    """The time consumed so far counts against the new target (default)."""
+    RESTART = "restart"
+    """The new clock starts at the change with nothing consumed."""
+    RETROACTIVE = "retroactive"
+    """The new clock runs as if its target had applied from the start, with its own calendar and pauses."""
+
+
+class Reopen(StrEnum):
+    """What a reopening does to a stopped clock (SEMANTICS rule 7)."""
+
+    NEW_CYCLE = "new_cycle"
+    """A new clock with the next cycle number starts (default); the closed one stays as it is."""
+    RESUME = "resume"
+    """The clock goes on; the time it was stopped is a pause."""
+    IGNORE = "ignore"
+    """Nothing."""
+
+
+class DeadlineAt(StrEnum):
+    """Which instant is shown when a target is used up exactly at close of business (SEMANTICS rule 1)."""
+
+    CLOSE = "close"
+    NEXT_OPEN = "next_open"
+
+
+class Period(StrEnum):
+    """Calendar periods of objectives."""
+
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Over what an objective is measured: rolling (``rolling_ms``) or a calendar period in a time zone.
+
+    Exactly one of ``rolling_ms`` and ``period`` is set.
+    """
+
+    rolling_ms: int | None
+    period: Period | None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The share of clocks that must be met over a window; ``attain`` is exact (a Fraction in 0..1)."""
+
+    id: str
+    attain: Fraction
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One promise about one clock.
+
+    Attributes
+    ----------
+    id : str
+        Unique over all contracts.
+    metric : str
+        What is measured (``response``, ``resolution``, ...). Of all targets of one contract type that match a ticket
+        with the same metric the most specific wins.
+    applies_to : tuple of (name, values)
+        Fields a ticket must have, the contract's customer scope included.
+    calendar : str
+        Id of the calendar that counts; used for BUSINESS targets and for reporting.
+    warn_consumed : tuple of Fraction
+        Shares of the target, ascending, at which the clock is at risk.
+    """
+
+    id: str
+    contract: str
+    contract_type: ContractType
+    level: Level
+    revision: int
+    effective_from_ms: int
+    effective_until_ms: int
+    metric: str
+    applies_to: tuple[tuple[str, frozenset[str]], ...]
+    calendar: str
+    start: Condition
+    stop: Condition
+    within: Within
+    pause: Condition = NEVER_HOLDS
+    cancel: Condition = Condition((Clause(events=frozenset({CANCELLED})),))
+    merge: Condition = Condition((Clause(events=frozenset({MERGED})),))
+    reopen_when: Condition = Condition((Clause(events=frozenset({REOPENED})),))
+    reopen: Reopen = Reopen.NEW_CYCLE
+    on_change: OnChange = OnChange.CARRY
+    deadline_at: DeadlineAt = DeadlineAt.CLOSE
+    warn_consumed: tuple[Fraction, ...] = ()
+    objective: Objective | None = None
+    team: str | None = None
+    owner: str | None = None
+
+    @property
+    def specificity(self) -> tuple[int, int, str]:
+        """Order of precedence among targets of one metric: level, number of fields, id as the last resort."""
+        return (LEVEL_RANK[self.level], len(self.applies_to), self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """All signed revisions of one agreement, as targets with their times of effect."""
+
+    id: str
+    type: ContractType
+    level: Level
+    provider: str
+    owner: str
+    targets: tuple[Target, ...] = ()
+    supports: tuple[str, ...] = field(default=())

@@ -1,0 +1,94 @@
+"""Units of the domain: instants, durations and ratios, and how people write them.
+
+Everything inside is an integer number of milliseconds since the Unix epoch in UTC (instants) or an integer
+number of milliseconds (durations). Ratios are floats in 0..1, never percent. Rounding is for display only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import NewType
+
+from sla.errors import UnitError
+
+EpochMs = NewType("EpochMs", int)
+"""An instant: integer milliseconds since 1970-01-01T00:00:00Z."""
+
+DurationMs = NewType("DurationMs", int)
+"""A length of time in integer milliseconds; elapsed or business time, as the name that holds it says."""
+
+Ratio = NewType("Ratio", float)
+"""A share in 0..1 (error budgets may leave that range: they are signed)."""
+
+SECOND_MS = 1_000
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+NEVER = EpochMs(2**62)
+"""The instant after every other: a column entry that nothing will ever reach."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+
+
+def ms_of(instant: datetime) -> EpochMs:
+    """Return the instant of an aware datetime, rounded down to the millisecond.
+
+    Raises
+    ------
+    UnitError
+        If the datetime has no time zone: a local time is not an instant.
+    """
+    if instant.tzinfo is None:
+        raise UnitError(f"{instant.isoformat()} has no time zone: write Z or an offset such as +02:00")
+    delta = instant - _EPOCH
+    return EpochMs(delta.days * DAY_MS + delta.seconds * 1000 + delta.microseconds // 1000)
+
+
+def datetime_of(instant_ms: int) -> datetime:
+    """Return the aware UTC datetime of an instant; exact (no float in between)."""
+    return _EPOCH + timedelta(milliseconds=instant_ms)
+
+
+def parse_instant(text: str) -> EpochMs:
+    """Parse RFC 3339 with a zone into an instant.
+
+    Raises
+    ------
+    UnitError
+        If the text is no RFC 3339 instant or lacks its zone.
+    """
+    try:
+        return ms_of(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise UnitError(f"{text!r} is no RFC 3339 instant such as 2026-01-31T08:00:00+07:00") from error
+
+
+def format_instant(instant_ms: int) -> str:
+    """Render an instant as RFC 3339 in UTC with milliseconds and ``Z``."""
+    return datetime_of(instant_ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant_ms % 1000:03d}Z"
+
+
+def parse_ratio(text: str | float) -> Fraction:
+    """Parse ``99.9%`` or ``0.999`` into an exact fraction.
+
+    Fractions keep 99.9 % exact: budgets are compared, so 0.1 % of 1000 must be 1 and not 1.0000000000000009.
+
+    Raises
+    ------
+    UnitError
+        If the text is neither a percentage nor a number in 0..1.
+    """
+    if isinstance(text, str) and (match := _PERCENT.match(text)):
+        ratio = Fraction(match.group(1)) / 100
+    else:
+        try:
+            ratio = Fraction(str(text))
+        except ValueError as error:
+            raise UnitError(f"{text!r} is no share: write 95% or 0.95") from error
+    if not 0 <= ratio <= 1:
+        raise UnitError(f"{text!r} is outside 0..100 %: write 95% or 0.95")
+    return ratio

@@ -1,0 +1,1 @@
+"""The Kafka side: topics, codecs, the batch lane, partition state, delivery."""
