@@ -141,10 +141,27 @@ class WebSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(6066, ge=0, le=65_535, description="Port; 0 takes a free one and prints it.")
+    token: SecretStr | None = Field(
+        None, description="Bearer token that /v1/* asks for; needed to open /v1/* beyond loopback."
+    )
+    token_file: Path | None = Field(None, description="File that holds the bearer token of /v1/*.")
     dashboard_url: str | None = Field(None, description="Base URL of Grafana, for links in alerts.")
     runbook_url: str = Field(
         "https://example.invalid/slawatch/runbooks", description="Base URL of the runbooks, for links in alerts."
     )
+
+    @model_validator(mode="after")
+    def _token_is_one(self) -> WebSettings:
+        if self.token and self.token_file:
+            raise ValueError("set token or token_file, not both")
+        return self
+
+    def bearer_token(self) -> str | None:
+        """Return the token of /v1/*, read from its file where one is named; None without one. Never print it."""
+        token = self.token_file.read_text(encoding="utf-8").strip() if self.token_file else None
+        if self.token:
+            token = self.token.get_secret_value()
+        return token or None
 
 
 class LogSettings(_Section):

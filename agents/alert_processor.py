@@ -1,0 +1,117 @@
+"""Alert states in, what must be pushed kept in the book: the alert book behind the stage's seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from config.settings import AlertmanagerSettings
+from export.alert_book import AlertBook
+from export.pushed_alert import InvalidAlertError
+from sla.events import Reason, Rejected
+from streams.codecs import decode_alert
+from streams.dead_letters import dead_letter_headers
+from streams.processor import StepResult
+from streams.state_rows import Output, Position, provenance_of
+from streams.topics import ALERTS, DEAD_LETTERS, Topics
+
+ROW_PREFIX: Final = b"e"
+
+
+class AlertProcessor:
+    """One partition of sla.alerts.
+
+    Parameters
+    ----------
+    now_ms : callable
+        The wall clock: pages are about the present of those who are paged.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        topics: Topics,
+        settings: AlertmanagerSettings,
+        reject: Callable[[Reason], None],
+        now_ms: Callable[[], int],
+        generator_url: str,
+    ) -> None:
+        self.partition = partition
+        self._source = topics.name(ALERTS)
+        self._dead_letters = topics.name(DEAD_LETTERS)
+        self._reject = reject
+        self._wall_ms = now_ms
+        self._ordinals: dict[str, int] = {}
+        self._outputs: list[Output] = []
+        self.book = AlertBook(
+            resend_ms=int(settings.resend_seconds * 1000),
+            resolve_resend_ms=int(settings.resolve_resend_seconds * 1000),
+            generator_url=generator_url,
+        )
+
+    def restore(self, rows: Mapping[bytes, bytes], position: Position, view: Any) -> None:  # noqa: ARG002
+        """Take over restored rows: every alert still open is due again at once."""
+        for key, row in rows.items():
+            self.book.load(key[len(ROW_PREFIX) :].decode(), row)
+        self._ordinals = dict(position.ordinals)
+
+    @property
+    def now_ms(self) -> int:
+        """The wall clock."""
+        return self._wall_ms()
+
+    @property
+    def ordinals(self) -> dict[str, int]:
+        """Highest ordinal taken in, per source partition."""
+        return self._ordinals
+
+    def put_register(self, snapshot: Any, version: int) -> None:
+        """Alerts do not depend on the register."""
+
+    def read(self, records: Sequence[Any], start: int) -> int:
+        """Take in all records."""
+        now_ms = self._wall_ms()
+        for index in range(start, len(records)):
+            record = records[index]
+            provenance = provenance_of(record.headers or ())
+            if provenance is not None:
+                source, ordinal = provenance
+                if ordinal <= self._ordinals.get(source, -1):
+                    continue  # sent again
+                self._ordinals[source] = ordinal
+            if record.value is None:
+                continue  # a tombstone: the alert was resolved long ago
+            alert = decode_alert(record.value)
+            if isinstance(alert, Rejected):
+                self._to_dead_letters(record, alert)
+                continue
+            try:
+                self.book.apply(alert, now_ms)
+            except InvalidAlertError as error:
+                self._to_dead_letters(record, Rejected(Reason.MALFORMED, str(error)))
+        return len(records)
+
+    def advance(self, now_ms: int | None) -> bool:  # noqa: ARG002 - the pusher asks the book itself
+        """Nothing to do: the pusher asks the book what is due."""
+        return False
+
+    def finish(self) -> StepResult:
+        """End the step: rows of the book that changed, also by pushes since the last step."""
+        rows: dict[bytes, bytes | None] = {
+            ROW_PREFIX + alert_id.encode(): row for alert_id, row in self.book.take_changes().items()
+        }
+        outputs, self._outputs = self._outputs, []
+        return StepResult(rows, outputs)
+
+    def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
+        self._reject(rejected.reason)
+        headers = dead_letter_headers(
+            rejected.reason,
+            rejected.detail,
+            topic=self._source,
+            partition=self.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            headers=record.headers,
+        )
+        self._outputs.append(Output(self._dead_letters, 0, record.key, record.value, tuple(headers)))

@@ -1,0 +1,185 @@
+"""The composition root: settings in, a Faust app with its three stages out. Nothing is built at import."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import mode
+
+from agents.alert_processor import AlertProcessor
+from agents.objective_processor import ObjectiveProcessor
+from agents.observer import MetricsObserver
+from agents.register_view import RegisterView
+from agents.ticket_processor import TicketProcessor
+from config.settings import ClockMode, Settings
+from export.metrics import Metrics
+from streams.connection import client_options, faust_brokers, faust_credentials
+from streams.lane import LaneApp, Watermark
+from streams.sender import OutputSender
+from streams.stage import Stage
+from streams.state_rows import Position
+from streams.system_clock import now_ms
+from streams.topics import ALERTS, ALERTS_STATE, OBJECTIVES_STATE, ROLLUPS, TICKETS, TICKETS_STATE, Topics
+
+
+@dataclass(slots=True)
+class RegisterHolder:
+    """The newest compiled register of the process; stages ask it before every step."""
+
+    view: RegisterView | None = None
+
+
+@dataclass(slots=True)
+class Application:
+    """Everything a worker runs.
+
+    Attributes
+    ----------
+    app : LaneApp
+    tickets, objectives, alerts : Stage
+    """
+
+    app: LaneApp
+    topics: Topics
+    tickets: Stage
+    objectives: Stage
+    alerts: Stage
+    sender: OutputSender
+    metrics: Metrics
+    register: RegisterHolder = field(default_factory=RegisterHolder)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages."""
+        return (self.tickets, self.objectives, self.alerts)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    halt: Callable[[BaseException], None],
+    accept_loss: frozenset[tuple[str, int]] = frozenset(),
+    worker: str | None = None,
+) -> Application:
+    """Build the Faust app and its stages.
+
+    Parameters
+    ----------
+    halt : callable
+        Ends the process at a durability fault; must not return.
+    accept_loss : frozenset of (topic, partition)
+        Source partitions whose lost records the operator accepts.
+    worker : str, optional
+        Name of this process; host and pid by default.
+    """
+    topics = Topics(settings)
+    kafka, engine = settings.kafka, settings.engine
+    client = client_options(kafka)
+    app = LaneApp(
+        topics.group,
+        broker=faust_brokers(kafka),
+        broker_credentials=faust_credentials(kafka),
+        version=1,
+        autodiscover=False,
+        web_enabled=False,
+        store="memory://",
+        datadir=str(settings.data_dir / f"faust-{os.getpid()}"),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.topics.partitions,
+        broker_commit_interval=1.0,
+        broker_session_timeout=kafka.session_timeout_seconds,
+        broker_heartbeat_interval=max(1.0, kafka.session_timeout_seconds / 10),
+        broker_request_timeout=max(90.0, kafka.request_timeout_seconds),
+        broker_rebalance_timeout=60.0,
+        broker_check_crcs=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        producer_acks=-1,
+        producer_request_timeout=60.0,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        table_standby_replicas=0,
+        agent_supervisor=mode.CrashingSupervisor,
+        cython_optimizations=True,
+    )
+    observer = MetricsObserver(metrics, topics.name(TICKETS))
+    sender = OutputSender(client)
+    register = RegisterHolder()
+    name = worker or f"{socket.gethostname()}:{os.getpid()}"
+    is_wall = engine.clock is ClockMode.WALL
+
+    def present_of_tickets(timestamp_ms: int, position: Position, watermark: Watermark | None) -> int | None:
+        if not is_wall:
+            return None  # heartbeats move it
+        caught_up_ms = watermark.caught_up_at(position.offset) if watermark is not None else None
+        if caught_up_ms is not None:
+            return caught_up_ms
+        return timestamp_ms if timestamp_ms >= 0 else None
+
+    common: dict[str, Any] = {
+        "partitions": settings.topics.partitions,
+        "chunk_records": engine.chunk_records,
+        "client": client,
+        "sender": sender,
+        "worker": name,
+        "register_of": lambda: register.view,
+        "halt": halt,
+        "observer": observer,
+        "retake_seconds": engine.retake_hours * 3600,
+    }
+    links = settings.web.dashboard_url or ""
+    return Application(
+        app=app,
+        topics=topics,
+        tickets=Stage(
+            app,
+            name="tickets",
+            source_topic=topics.name(TICKETS),
+            state_topic=topics.name(TICKETS_STATE),
+            make_processor=lambda partition: TicketProcessor(partition, topics, engine, observer),
+            now_of=present_of_tickets,
+            tick_seconds=engine.sweep_interval_seconds,
+            needs_watermarks=True,
+            accept_loss=_accepted(accept_loss, topics.name(TICKETS)),
+            **common,
+        ),
+        objectives=Stage(
+            app,
+            name="objectives",
+            source_topic=topics.name(ROLLUPS),
+            state_topic=topics.name(OBJECTIVES_STATE),
+            make_processor=lambda partition: ObjectiveProcessor(partition, topics, engine, observer.dead_letter),
+            now_of=lambda _timestamp, _position, _watermark: None,
+            tick_seconds=1.0,
+            needs_watermarks=True,
+            accept_loss=_accepted(accept_loss, topics.name(ROLLUPS)),
+            **common,
+        ),
+        alerts=Stage(
+            app,
+            name="alerts",
+            source_topic=topics.name(ALERTS),
+            state_topic=topics.name(ALERTS_STATE),
+            make_processor=lambda partition: AlertProcessor(
+                partition, topics, settings.alertmanager, observer.dead_letter, now_ms, links
+            ),
+            now_of=lambda _timestamp, _position, _watermark: None,
+            tick_seconds=0.5,
+            needs_watermarks=True,
+            accept_loss=_accepted(accept_loss, topics.name(ALERTS)),
+            **common,
+        ),
+        sender=sender,
+        metrics=metrics,
+        register=register,
+    )
+
+
+def _accepted(accept_loss: frozenset[tuple[str, int]], topic: str) -> frozenset[int]:
+    return frozenset(partition for name, partition in accept_loss if name == topic)

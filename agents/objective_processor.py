@@ -1,0 +1,117 @@
+"""Rollups in, objective alerts out: the objective engine behind the stage's seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from config.settings import EngineSettings
+from sla.events import Reason, Rejected
+from sla.objective import ObjectiveEngine
+from sla.register import Register
+from sla.units import DAY_MS
+from streams.codecs import encode_alert, partition_of
+from streams.dead_letters import dead_letter_headers
+from streams.processor import StepResult
+from streams.rollups import Counted, Progress, decode_rollup
+from streams.state_rows import Output, Position, provenance_of
+from streams.topics import ALERTS, DEAD_LETTERS, ROLLUPS, TICKETS, Topics
+
+_UNPROVEN = Rejected(Reason.MALFORMED, "a rollup without the headers that say which step made it")
+
+
+class ObjectiveProcessor:
+    """One partition of sla.rollups.
+
+    Parameters
+    ----------
+    reject : callable
+        Called with the reason of each record that goes to the dead letters.
+    """
+
+    def __init__(
+        self, partition: int, topics: Topics, engine: EngineSettings, reject: Callable[[Reason], None]
+    ) -> None:
+        self.partition = partition
+        self._source = topics.name(ROLLUPS)
+        self._alerts = topics.name(ALERTS)
+        self._alert_partitions = topics[ALERTS].partitions
+        self._dead_letters = topics.name(DEAD_LETTERS)
+        tickets = topics[TICKETS]
+        self._sources = frozenset(f"{tickets.name}/{number}" for number in range(tickets.partitions))
+        self._retention_ms = int(engine.retention_days * DAY_MS) + 7 * DAY_MS
+        self._reject = reject
+        self._ordinals: dict[str, int] = {}
+        self._outputs: list[Output] = []
+        self.engine = ObjectiveEngine(Register(), self._sources, self._retention_ms)
+
+    def restore(self, rows: Mapping[bytes, bytes], position: Position, view: Any) -> None:
+        """Take over restored rows."""
+        self.engine = ObjectiveEngine(view.register, self._sources, self._retention_ms)
+        self.engine.load(rows.items())
+        self._ordinals = dict(position.ordinals)
+
+    @property
+    def now_ms(self) -> int:
+        """Watermark over all sources."""
+        return self.engine.now_ms
+
+    @property
+    def ordinals(self) -> dict[str, int]:
+        """Highest ordinal taken in, per source partition."""
+        return self._ordinals
+
+    def put_register(self, snapshot: Any, version: int) -> None:  # noqa: ARG002 - rows do not depend on it
+        """Put a compiled register in force."""
+        self.engine.set_register(snapshot.register)
+
+    def read(self, records: Sequence[Any], start: int) -> int:
+        """Take in all records; rows are small, so a chunk always fits into a step."""
+        engine, ordinals = self.engine, self._ordinals
+        for index in range(start, len(records)):
+            record = records[index]
+            provenance = provenance_of(record.headers)
+            if provenance is None:
+                self._to_dead_letters(record, _UNPROVEN)
+                continue
+            source, ordinal = provenance
+            if ordinal <= ordinals.get(source, -1):
+                continue  # sent again by a new owner, or by a former one that did not know
+            rollup = decode_rollup(record.value)
+            match rollup:
+                case Counted():
+                    engine.count(
+                        rollup.target, rollup.minute_ms, source, rollup.met, rollup.breached, is_delta=rollup.is_delta
+                    )
+                case Progress():
+                    engine.progress(source, rollup.now_ms)
+                case Rejected():
+                    self._to_dead_letters(record, rollup)
+            ordinals[source] = ordinal
+        return len(records)
+
+    def advance(self, now_ms: int | None) -> bool:  # noqa: ARG002 - its time is the watermark
+        """Nothing to do: time passes by progress records."""
+        return False
+
+    def finish(self) -> StepResult:
+        """End the step."""
+        outcome = self.engine.finish()
+        outputs, self._outputs = self._outputs, []
+        for alert in outcome.alerts:
+            key = alert.id.encode()
+            outputs.append(Output(self._alerts, partition_of(key, self._alert_partitions), key, encode_alert(alert)))
+        return StepResult(outcome.rows, outputs)
+
+    def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
+        self._reject(rejected.reason)
+        headers = dead_letter_headers(
+            rejected.reason,
+            rejected.detail,
+            topic=self._source,
+            partition=self.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            headers=record.headers,
+        )
+        self._outputs.append(Output(self._dead_letters, 0, record.key, record.value, tuple(headers)))

@@ -1,0 +1,66 @@
+"""The register as a worker sees it: raw documents compiled into the domain, with the offsets they were read at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.documents import DocumentError, calendar_of, contract_of
+from sla.calendar import Calendar, WorkCalendar
+from sla.contract import Contract
+from sla.errors import SlaError
+from sla.register import Register
+from streams.register_topics import DocumentKind, RegisterSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterView:
+    """A compiled register.
+
+    Attributes
+    ----------
+    offsets : dict
+        Newest offset read per register topic: what tells one view from another.
+    register : Register
+    faults : tuple of str
+        Documents left out because this release can't use them, each with the reason. Nobody who used
+        ``slawatch contracts apply`` sees any.
+    """
+
+    offsets: dict[str, int]
+    register: Register
+    faults: tuple[str, ...] = ()
+
+
+def compile_register(snapshot: RegisterSnapshot) -> RegisterView:
+    """Compile the documents of a snapshot.
+
+    A document that can't be used is left out with a fault and stops nobody else's agreement; contracts whose calendar
+    is left out are left out, too.
+    """
+    faults: list[str] = []
+    calendars: dict[str, WorkCalendar] = {}
+    for name, document in sorted(snapshot.of_kind(DocumentKind.CALENDAR).items()):
+        try:
+            calendars[name] = Calendar(calendar_of(document))
+        except (DocumentError, SlaError) as error:
+            faults.append(f"calendar {name}: {error}")
+    contracts: dict[str, Contract] = {}
+    taken: dict[str, str] = {}
+    for name, document in sorted(snapshot.of_kind(DocumentKind.CONTRACT).items()):
+        try:
+            contract = contract_of(document)
+            _check(contract, calendars, taken)
+        except (DocumentError, SlaError) as error:
+            faults.append(f"contract {name}: {error}")
+        else:
+            contracts[name] = contract
+            taken |= {target.id: contract.id for target in contract.targets}
+    return RegisterView(dict(snapshot.offsets), Register(contracts.values(), calendars), tuple(faults))
+
+
+def _check(contract: Contract, calendars: dict[str, WorkCalendar], taken: dict[str, str]) -> None:
+    for target in contract.targets:
+        if target.calendar not in calendars:
+            raise SlaError(f"target {target.id!r}: calendar {target.calendar!r} is not in the register")
+        if taken.get(target.id, contract.id) != contract.id:
+            raise SlaError(f"target {target.id!r} stands in contract {taken[target.id]!r} already")

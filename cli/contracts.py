@@ -1,0 +1,163 @@
+"""``slawatch contracts``: check agreements without a broker, and show the schemas of their documents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from config.contract_model import ContractModel
+    from config.loader import Agreements
+
+app = typer.Typer(name="contracts", help="Agreements: check them, show their schemas.", no_args_is_help=True)
+
+WRONG_INPUT = 2
+"""Exit code for input that its author has to change."""
+
+
+class Kind(StrEnum):
+    """Documents that have a schema."""
+
+    CONTRACT = "contract"
+    CALENDAR = "calendar"
+
+
+@app.command("check")
+def check(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="Folders or files of contracts and calendars. Beside `contracts`, `calendars` is read too.",
+        ),
+    ],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="INSTANT", help="Show revisions in force at this instant (RFC 3339). Default: now."
+        ),
+    ] = None,
+) -> None:
+    """Check contracts and calendars, and print every fault: file, place, what is wrong, what was probably meant."""
+    from sla.errors import UnitError
+    from sla.units import ms_of, parse_instant
+
+    try:
+        at_ms = ms_of(datetime.now(UTC)) if at is None else parse_instant(at)
+    except UnitError as error:
+        typer.echo(f"--at: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from error
+    show_agreements(read_agreements(paths), at_ms)
+
+
+@app.command("schema")
+def schema(kind: Annotated[Kind, typer.Argument(help="Which document.")] = Kind.CONTRACT) -> None:
+    """Print the JSON Schema of a document, for editors."""
+    from config.schema import schema_text
+
+    typer.echo(schema_text(kind.value), nl=False)
+
+
+def read_agreements(paths: list[Path]) -> Agreements:
+    """Read agreements; on faults print all of them, one a line, and exit with 2."""
+    from config.loader import AgreementFaults, load_agreements
+
+    try:
+        agreements = load_agreements(paths)
+    except AgreementFaults as error:
+        for fault in error.faults:
+            typer.echo(str(fault))
+        typer.echo(_counted(len(error.faults), "fault"), err=True)
+        raise typer.Exit(WRONG_INPUT) from error
+    for warning in agreements.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    for file in agreements.skipped:
+        typer.echo(f"not ours, passed over: {file}", err=True)
+    return agreements
+
+
+def show_agreements(agreements: Agreements, at_ms: int) -> None:
+    """Print tables of contracts and calendars as they stand at an instant."""
+    from rich.console import Console
+
+    console = Console()
+    if agreements.contracts:
+        console.print(_contracts_table(agreements, at_ms))
+    if agreements.calendars:
+        console.print(_calendars_table(agreements))
+    found = f"{_counted(len(agreements.contracts), 'contract')}, {_counted(len(agreements.calendars), 'calendar')}"
+    console.print(f"{found}: no faults", style="green")
+
+
+def _contracts_table(agreements: Agreements, at_ms: int) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=f"Contracts at {datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name in ("id", "type", "level", "customer", "in force", "targets", "calendar"):
+        table.add_column(
+            name,
+            justify="right" if name == "targets" else "left",
+            no_wrap=name in ("id", "calendar", "timezone"),
+            overflow="fold",
+        )
+    for contract_id, contract in sorted(agreements.contracts.items()):
+        revision = contract.in_force(at_ms)
+        calendars = {target.calendar or revision.calendar or "" for target in revision.targets} if revision else set()
+        table.add_row(
+            contract_id,
+            contract.type.value,
+            contract.level.value,
+            ", ".join(contract.customers) or "all",
+            f"{revision.revision} since\n{revision.effective_from[:10]}"
+            if revision
+            else _not_in_force(contract, at_ms),
+            str(len(revision.targets)) if revision else "0",
+            "\n".join(sorted(calendars)),
+        )
+    return table
+
+
+def _not_in_force(contract: ContractModel, at_ms: int) -> str:
+    for revision, _ in contract.monitored:
+        if revision.effective_from_ms > at_ms:
+            return f"none until\n{revision.effective_from[:10]}"
+    return "none: terminated" if contract.monitored else f"none: {contract.revisions[-1].status.value}"
+
+
+def _calendars_table(agreements: Agreements) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from sla.calendar_spec import WEEKDAYS, format_hours
+
+    table = Table(title="Calendars", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("id", "timezone", "hours", "holidays"):
+        table.add_column(name, no_wrap=name in ("id", "calendar", "timezone"), overflow="fold")
+    for calendar_id, calendar in sorted(agreements.calendars.items()):
+        spec = calendar.to_domain()
+        days: dict[str, list[str]] = {}
+        for day, windows in zip(WEEKDAYS, spec.weekly, strict=True):
+            if windows:
+                days.setdefault(" ".join(format_hours(*window) for window in windows), []).append(day)
+        hours = "\n".join(f"{' '.join(names)} {text}" for text, names in days.items())
+        closed = _counted(len(spec.closed_dates), "date") if spec.closed_dates else ""
+        yearly = f"{len(spec.closed_yearly)} every year" if spec.closed_yearly else ""
+        table.add_row(calendar_id, spec.timezone, hours, ", ".join(filter(None, (closed, yearly))) or "none")
+    return table
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

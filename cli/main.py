@@ -1,0 +1,74 @@
+"""The console script ``slawatch``: only puts the commands together.
+
+To add a command: write ``cli/<name>.py`` and add one line below. A command's module imports at its top what its
+signature needs; pydantic, Faust, aiokafka and the like are imported inside the function, so that ``slawatch --help``
+stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cli import broker, contracts, dead_letters, events, topics, worker
+
+app = typer.Typer(
+    name="slawatch",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()  # without one Typer drops the name of an only command
+def root() -> None:
+    """Streaming SLA monitor on Kafka: warns before a promise is broken."""
+
+
+# One line a command. A function: app.command("name")(module.function); a group: app.add_typer(module.app, name="name").
+app.command("broker")(broker.broker)
+app.add_typer(contracts.app, name="contracts")
+app.command("worker")(worker.worker)
+app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(events.app, name="events")
+
+
+def main() -> None:
+    """Run the command line; exit code 0: fine, 1: failed, 2: wrong input."""
+    try:
+        app()
+    except Exception as error:
+        reported = _what_the_user_is_told(error)
+        if reported is None:
+            raise  # our own fault: with its traceback
+        exit_code, lines = reported
+        for line in lines:
+            print(line, file=sys.stderr)
+        sys.exit(exit_code)
+
+
+def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
+    """Return exit code and lines for a fault that is the user's or the surroundings'; None for one of our own."""
+    from cli.player import DeliveryError
+    from config.settings import SettingsError
+    from sources.faults import SourceError
+    from streams.connection import KafkaFault
+    from streams.dead_letters import DeadLetterError
+    from streams.kafka_jars import LocalKafkaError
+
+    match error:
+        case SettingsError():
+            return 2, error.faults
+        case SourceError():
+            return 2, str(error).splitlines()
+        case LocalKafkaError() | KafkaFault() | DeadLetterError() | DeliveryError():
+            return 1, str(error).splitlines()
+        case _:
+            return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""The Contract document: what service-level managers write and review, and its translation into the domain.
+
+The names of the fields are a public interface. A document is checked as a whole: :meth:`ContractModel.check` and its
+siblings look at what concerns several fields; what concerns several documents is checked by :mod:`config.loader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, StrictInt
+from typing_extensions import override
+
+from config.contract_checks import (
+    ACTING,
+    CUSTOMER,
+    Status,
+    check_order,
+    check_parties,
+    check_revision,
+    check_shares,
+    ratio,
+)
+from config.faults import Problem, StrictModel
+from config.fields import (
+    ConditionField,
+    DateText,
+    Identifier,
+    InstantText,
+    Scope,
+    ShareText,
+    StateField,
+    Text,
+    Texts,
+    TimezoneName,
+    WithinText,
+)
+from sla.contract import (
+    NEVER_HOLDS,
+    Contract,
+    ContractType,
+    DeadlineAt,
+    Level,
+    Objective,
+    OnChange,
+    Reopen,
+    Target,
+)
+from sla.duration import parse_window, parse_within
+from sla.errors import SlaError
+from sla.units import NEVER, parse_instant, parse_ratio
+
+_UNSUPPORTED_TERMS = frozenset({"availability", "credits", "on_end", "applies_to_open"})
+
+
+class WarnModel(StrictModel):
+    """When a running clock is at risk."""
+
+    unsupported: ClassVar[frozenset[str]] = frozenset({"probability", "before"})
+
+    consumed: tuple[ShareText, ...] = Field((), description="Shares of the target, ascending, such as [50%, 75%, 90%].")
+
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Shares lie between 0 and 1 and ascend."""
+        yield from check_shares(data)
+
+
+class ObjectiveModel(StrictModel):
+    """Which share of the clocks of a target must be met."""
+
+    id: Identifier | None = Field(None, description="Unique over all contracts; default: the target's id.")
+    attain: ShareText = Field(description="Share that must be met, such as 95%.")
+    over: str = Field(
+        description="Over what: rolling (30d) or a calendar period (1 month, 1 quarter).", examples=["1 month", "30d"]
+    )
+    timezone: TimezoneName | None = Field(None, description="Zone in which calendar periods begin; needed for them.")
+
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Something must be attained, over a window that is known, in a zone if its bounds depend on one."""
+        if ratio(data.get("attain")) == 0:
+            yield ("attain",), "0 % is no objective: leave the objective out"
+        over = data.get("over")
+        if isinstance(over, str):
+            try:
+                window = parse_window(over, "UTC")
+            except SlaError as error:
+                yield ("over",), str(error)
+            else:
+                if window.period is not None and data.get("timezone") is None:
+                    yield ("timezone",), "missing: a calendar period begins at midnight of some zone"
+
+    def to_domain(self, target_id: str) -> Objective:
+        """Return the domain's objective."""
+        return Objective(
+            self.id or target_id, parse_ratio(self.attain), parse_window(self.over, self.timezone or "UTC")
+        )
+
+
+class ReopenModel(StrictModel):
+    """What a reopening does to a stopped clock, and what counts as one."""
+
+    policy: Reopen = Field(Reopen.NEW_CYCLE, description="new_cycle, resume (the closed time is a pause) or ignore.")
+    when: ConditionField | None = Field(None, description="What reopens; default {event: reopened}.")
+
+
+class TargetModel(StrictModel):
+    """One promise about one clock."""
+
+    unsupported: ClassVar[frozenset[str]] = _UNSUPPORTED_TERMS | {"by"}
+
+    id: Identifier = Field(description="Unique over all contracts.")
+    metric: Text | None = Field(
+        None,
+        description="What is measured, such as response; the most specific target of a metric wins. Default: the id.",
+    )
+    applies_to: Scope = Field(default_factory=dict, description="Fields a ticket must have; a list: any of its values.")
+    start: ConditionField = Field(description="What starts the clock.")
+    stop: ConditionField = Field(description="What stops it.")
+    pause: StateField | None = Field(None, description="While these fields hold the clock stands.")
+    cancel: ConditionField | None = Field(None, description="What makes it void; default {event: cancelled}.")
+    merge: ConditionField | None = Field(None, description="What ends it as merged; default {event: merged}.")
+    reopen: Annotated[
+        ReopenModel, BeforeValidator(lambda given: {"policy": given} if isinstance(given, str) else given)
+    ] = Field(default_factory=ReopenModel, description="Policy, or {policy, when}.")
+    on_change: OnChange = Field(OnChange.CARRY, description="Time consumed so far when another target comes to apply.")
+    deadline_at: DeadlineAt = Field(DeadlineAt.CLOSE, description="Deadline shown when it falls on close of business.")
+    within: WithinText = Field(description="4bh, 90bm: business time; 24h, 15m: elapsed time.")
+    calendar: Identifier | None = Field(None, description="Default: the revision's calendar.")
+    objective: ObjectiveModel | None = None
+    warn: WarnModel | None = None
+    team: Text | None = Field(None, description="Who is told; default: the contract's team.")
+
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """A clock must be able to run."""
+        for name in ("start", "stop"):
+            if data.get(name) in ([], ()):
+                yield (name,), "an empty list never holds"
+        if data.get("start") and data.get("start") == data.get("stop"):
+            yield ("stop",), "is the same as start: the clock would stop as it starts"
+
+
+class RevisionModel(StrictModel):
+    """One version of the terms, in force from its effective instant to that of the next signed or terminated one."""
+
+    unsupported: ClassVar[frozenset[str]] = _UNSUPPORTED_TERMS
+
+    revision: StrictInt = Field(ge=1, description="Number, ascending.")
+    status: Status = Field(description="Only signed revisions are monitored; terminated ends the contract.")
+    effective_from: InstantText = Field(description="RFC 3339 with a zone.")
+    review_by: DateText | None = Field(None, description="When the parties look at it again.")
+    calendar: Identifier | None = Field(None, description="Calendar of the targets that name none.")
+    targets: tuple[TargetModel, ...] = ()
+
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """A signed revision promises something, on a calendar; a terminated one promises nothing."""
+        yield from check_revision(data)
+
+    @property
+    def effective_from_ms(self) -> int:
+        """The effective instant, UTC epoch ms."""
+        return parse_instant(self.effective_from)
+
+
+class ContractModel(StrictModel):
+    """One agreement with all its revisions."""
+
+    unsupported: ClassVar[frozenset[str]] = _UNSUPPORTED_TERMS
+
+    kind: Literal["Contract"]
+    id: Identifier = Field(description="Unique over all contracts.")
+    type: ContractType = Field(description="sla: to a customer; ola: between teams; uc: by a supplier.")
+    level: Level = Field(description="corporate < customer < service: the most specific target of a metric wins.")
+    provider: Text = Field(description="Who promises.")
+    customer: Text | None = Field(None, description="To whom: value of the ticket field `customer`.")
+    customer_group: Texts | None = Field(None, description="To whom: any of these customers.")
+    supports: tuple[Identifier, ...] = Field((), description="Of an ola or uc: the SLA contracts it underpins.")
+    owner: Text = Field(description="Who answers for it.")
+    team: Text | None = Field(None, description="Who is told; targets can name another team.")
+    revisions: tuple[RevisionModel, ...] = Field(min_length=1)
+
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Parties, level and supports fit together; revisions follow each other."""
+        yield from check_parties(data)
+        yield from check_order(data)
+
+    @property
+    def customers(self) -> tuple[str, ...]:
+        """The customers the contract is with; empty if it does not name them."""
+        return (self.customer,) if self.customer is not None else self.customer_group or ()
+
+    @property
+    def monitored(self) -> tuple[tuple[RevisionModel, int], ...]:
+        """Signed revisions, ascending, each with the UTC epoch ms at which it ends (NEVER if it is open)."""
+        acting = [revision for revision in self.revisions if revision.status in ACTING]
+        ends: list[int] = [revision.effective_from_ms for revision in acting[1:]]
+        pairs = zip(acting, [*ends, NEVER], strict=True) if acting else ()
+        return tuple((revision, end_ms) for revision, end_ms in pairs if revision.status is Status.SIGNED)
+
+    def in_force(self, at_ms: int) -> RevisionModel | None:
+        """Return the revision that is monitored at an instant, or None."""
+        for revision, until_ms in self.monitored:
+            if revision.effective_from_ms <= at_ms < until_ms:
+                return revision
+        return None
+
+    def to_domain(self) -> Contract:
+        """Return the domain's contract: the targets of every signed revision, with their times of effect."""
+        targets = tuple(
+            self._target(target, revision, until_ms)
+            for revision, until_ms in self.monitored
+            for target in revision.targets
+        )
+        return Contract(self.id, self.type, self.level, self.provider, self.owner, targets, self.supports)
+
+    def _target(self, target: TargetModel, revision: RevisionModel, until_ms: int) -> Target:
+        calendar = target.calendar or revision.calendar
+        assert calendar is not None, "RevisionModel.check"
+        scope = {name: frozenset(values) for name, values in target.applies_to.items()}
+        if self.customers:
+            scope[CUSTOMER] = scope.get(CUSTOMER, frozenset(self.customers)) & frozenset(self.customers)
+        given = {
+            "cancel": target.cancel,
+            "merge": target.merge,
+            "reopen_when": target.reopen.when,
+        }
+        return Target(
+            id=target.id,
+            contract=self.id,
+            contract_type=self.type,
+            level=self.level,
+            revision=revision.revision,
+            effective_from_ms=revision.effective_from_ms,
+            effective_until_ms=until_ms,
+            metric=target.metric or target.id,
+            applies_to=tuple(sorted(scope.items())),
+            calendar=calendar,
+            start=target.start,
+            stop=target.stop,
+            within=parse_within(target.within),
+            pause=target.pause or NEVER_HOLDS,
+            reopen=target.reopen.policy,
+            on_change=target.on_change,
+            deadline_at=target.deadline_at,
+            warn_consumed=tuple(parse_ratio(share) for share in target.warn.consumed) if target.warn else (),
+            objective=target.objective.to_domain(target.id) if target.objective else None,
+            team=target.team or self.team,
+            owner=self.owner,
+            **{name: condition for name, condition in given.items() if condition is not None},
+        )

@@ -1,0 +1,150 @@
+"""Business hours and holidays as they are written down: a week of windows, closed dates, a time zone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from sla.errors import CalendarError
+from sla.zones import CivilZone
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""Names of the days of :attr:`CalendarSpec.weekly`, in order."""
+
+Minutes = tuple[int, int]
+"""Opening and closing minute of the local day."""
+
+DAY_MINUTES: Final = 1440
+_WEEK_MINUTES: Final = 7 * DAY_MINUTES
+_HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarSpec:
+    """A business calendar as it is written down.
+
+    Attributes
+    ----------
+    id : str
+    timezone : str
+        IANA name.
+    weekly : tuple of 7 tuples of (open_minute, close_minute)
+        Windows of Monday to Sunday in local minutes of the day, see :func:`parse_hours`. ``0 <= open < 1440``,
+        ``open < close <= 2880``; a close beyond 1440 runs over midnight: 22:00-06:00 is (1320, 1800).
+    closed_dates : frozenset of date
+        Holidays by date.
+    closed_yearly : frozenset of (month, day)
+        Holidays of every year; (2, 29) applies in leap years.
+    """
+
+    id: str
+    timezone: str
+    weekly: tuple[tuple[Minutes, ...], ...]
+    closed_dates: frozenset[date] = field(default=frozenset())
+    closed_yearly: frozenset[tuple[int, int]] = field(default=frozenset())
+
+    def is_closed(self, day: date) -> bool:
+        """Tell whether a civil date is a holiday."""
+        return day in self.closed_dates or (day.month, day.day) in self.closed_yearly
+
+
+def parse_hours(text: str) -> Minutes:
+    """Parse hours of a day into (open_minute, close_minute).
+
+    Returns
+    -------
+    tuple of int
+        Local minutes of the day; a close beyond 1440 runs over midnight.
+
+    Raises
+    ------
+    CalendarError
+        If the text is no such window; the message says how to write it.
+
+    Examples
+    --------
+    >>> parse_hours("08:00-17:00"), parse_hours("22:00-06:00"), parse_hours("00:00-24:00")
+    ((480, 1020), (1320, 1800), (0, 1440))
+    """
+    match = _HOURS.fullmatch(text.strip())
+    if match is None:
+        raise CalendarError(f"{text!r} are no hours: write 08:00-17:00, or 22:00-06:00 for a window over midnight")
+    open_hour, open_minute, close_hour, close_minute = map(int, match.groups())
+    opens, closes = open_hour * 60 + open_minute, close_hour * 60 + close_minute
+    if open_minute > 59 or close_minute > 59 or opens > DAY_MINUTES or closes > DAY_MINUTES:
+        raise CalendarError(f"{text!r} are no hours: times of a day run from 00:00 to 24:00")
+    if opens == DAY_MINUTES:
+        raise CalendarError(f"{text!r}: a window can't open at 24:00: write 00:00 on the next day")
+    if opens == closes:
+        raise CalendarError(
+            f"{text!r} opens and closes at one time: write 00:00-24:00 for a whole day, or leave it out"
+        )
+    return opens, closes if closes > opens else closes + DAY_MINUTES
+
+
+def format_hours(open_minute: int, close_minute: int) -> str:
+    """Render a window as people write it, the inverse of :func:`parse_hours`."""
+    # A window longer than a day can't be written so; its closing is then shown as 30:00.
+    if DAY_MINUTES < close_minute < open_minute + DAY_MINUTES:
+        close_minute -= DAY_MINUTES
+    return f"{open_minute // 60:02d}:{open_minute % 60:02d}-{close_minute // 60:02d}:{close_minute % 60:02d}"
+
+
+def faults_of(spec: CalendarSpec) -> list[str]:
+    """Return every fault of a specification, in words, each naming its place; empty if it can be compiled.
+
+    That a calendar never opens is found by :class:`Calendar` only.
+    """
+    faults = []
+    try:
+        CivilZone(spec.timezone)
+    except CalendarError as error:
+        faults.append(str(error))
+    if len(spec.weekly) != len(WEEKDAYS):
+        faults.append(f"a week has 7 days, from Monday to Sunday, not {len(spec.weekly)}")
+        return faults
+    placed = []
+    for number, (name, windows) in enumerate(zip(WEEKDAYS, spec.weekly, strict=True)):
+        for opens, closes in windows:
+            if 0 <= opens < DAY_MINUTES and opens < closes <= 2 * DAY_MINUTES:
+                start = number * DAY_MINUTES
+                placed.append((start + opens, start + closes, f"{name} {format_hours(opens, closes)}"))
+            else:
+                faults.append(
+                    f"{name}: minutes ({opens}, {closes}) are no window: 0 <= open < 1440, open < close <= 2880"
+                )
+    placed.sort()
+    for n, (_, closes, name) in enumerate(placed):
+        for other_opens, _, other in placed[n + 1 :]:
+            if other_opens < closes:
+                faults.append(f"{name} overlaps {other}")
+        # Sunday night runs into Monday.
+        faults.extend(f"{name} overlaps {other}" for opens, _, other in placed[:n] if opens + _WEEK_MINUTES < closes)
+    for month, day in sorted(spec.closed_yearly):
+        try:
+            date(2000, month, day)  # a leap year: 29 February is a holiday of leap years
+        except ValueError:
+            faults.append(f"holiday {month:02d}-{day:02d} is no day of the year")
+    return faults
+
+
+def windows_by_civil_date(weekly: tuple[tuple[Minutes, ...], ...]) -> tuple[tuple[Minutes, ...], ...]:
+    """Split windows at midnight and join those that touch: windows of each weekday within 0..1440."""
+    split: list[list[Minutes]] = [[] for _ in WEEKDAYS]
+    for number, windows in enumerate(weekly):
+        for opens, closes in windows:
+            split[number].append((opens, min(closes, DAY_MINUTES)))
+            if closes > DAY_MINUTES:
+                split[(number + 1) % 7].append((0, closes - DAY_MINUTES))
+    joined: list[tuple[Minutes, ...]] = []
+    for parts in split:
+        day: list[Minutes] = []
+        for opens, closes in sorted(parts):
+            if day and opens == day[-1][1]:
+                day[-1] = (day[-1][0], closes)
+            else:
+                day.append((opens, closes))
+        joined.append(tuple(day))
+    return tuple(joined)

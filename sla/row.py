@@ -1,0 +1,96 @@
+"""Rows of a ticket partition as bytes: what is kept in memory and written to the state topic.
+
+A row is a fixed header that can be read without decoding the rest, then MessagePack::
+
+    format u8 | clocks u8 | register version u32 | due i64 | clocks x (target CRC-32 u32, state u8) | MessagePack(Ticket)
+
+Rows stay bytes until they are touched: a restore of a million tickets reads headers only.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Phase
+from sla.ticket import Ticket
+
+ROW_FORMAT: Final = 1
+"""Format of the rows this release writes; it reads the one before as well, once there is one."""
+
+LARGEST_ROW_BYTES: Final = 256 * 1024
+"""A ticket's row may not grow beyond this; further events go to dead letters as ``history-full``."""
+
+PAUSED_BIT: Final = 1
+AT_RISK_BIT: Final = 2
+BREACHED_BIT: Final = 4
+
+_HEAD = struct.Struct(">BBIq")
+_CLOCK = struct.Struct(">IB")
+_LONGEST_CLOCK_LIST: Final = 255
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Ticket).decode
+_hashes: dict[str, int] = {}
+
+
+class RowFormatError(Exception):
+    """A row of a format this release does not read: a newer worker wrote it."""
+
+
+def encode_row(ticket: Ticket, due_ms: int) -> bytes:
+    """Encode a ticket with the instant at which it needs attention next."""
+    states = [
+        _CLOCK.pack(_hash(clock.target_id), _state(clock.phase, clock.alerts)) for clock in ticket.clocks if clock.is_active
+    ][:_LONGEST_CLOCK_LIST]
+    head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms)
+    return b"".join((head, *states, _encode(ticket)))
+
+
+def decode_row(row: bytes) -> Ticket:
+    """Decode a ticket.
+
+    Raises
+    ------
+    RowFormatError
+        If the row's format byte is not one this release reads.
+    """
+    _check(row)
+    return _decode(memoryview(row)[_HEAD.size + row[1] * _CLOCK.size :])
+
+
+def due_of(row: bytes) -> tuple[int, int]:
+    """Return (register version, due instant) from the header."""
+    _check(row)
+    _, _, version, due_ms = _HEAD.unpack_from(row)
+    return version, due_ms
+
+
+def clock_states(row: bytes) -> list[tuple[int, int]]:
+    """Return (target hash, state bits) of every active clock, from the header."""
+    _check(row)
+    size = _HEAD.size
+    return list(_CLOCK.iter_unpack(row[size : size + row[1] * _CLOCK.size])) if row[1] else []
+
+
+def _check(row: bytes) -> None:
+    if row[0] != ROW_FORMAT:
+        raise RowFormatError(f"row format {row[0]}, this release reads {ROW_FORMAT}: a newer worker wrote it")
+
+
+def _state(phase: int, alerts: int) -> int:
+    return (
+        (PAUSED_BIT if phase == Phase.PAUSED else 0)
+        | (AT_RISK_BIT if alerts & AT_RISK_FIRING else 0)
+        | (BREACHED_BIT if alerts & BREACHED_FIRING else 0)
+    )
+
+
+def _hash(target_id: str) -> int:
+    value = _hashes.get(target_id)
+    if value is None:
+        value = _hashes[target_id] = crc32(target_id.encode())
+    return value

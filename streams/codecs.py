@@ -1,0 +1,288 @@
+"""Wire formats of the public topics: bytes to events that come in, verdicts and alerts to bytes.
+
+The public event (JSON, ``sla.tickets``)::
+
+    {"version": 1, "type": "ticket", "id": "7f3a", "ticket": "INC-17", "event": "updated",
+     "at": "2026-03-02T09:15:27.123+07:00", "sequence": 4, "fields": {"priority": "P2", "vip": true, "group": null}}
+
+``type`` is ``ticket`` (default), ``feedback`` or ``heartbeat``; ``at`` is RFC 3339 with a zone or integer epoch ms;
+``id`` defaults to the value itself, so a record delivered twice byte for byte is one event. Unknown fields of the
+envelope are tolerated, wrong types are rejected. Decoding never raises: bad input is an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from aiokafka.partitioner import murmur2
+from msgspec import Meta
+
+from sla.events import FEEDBACK, Heartbeat, Reason, Rejected, TicketEvent, rank_of
+from sla.outcome import Alert, AlertKind, AlertState, Verdict
+from sla.units import format_instant
+
+VERSION: Final = 1
+"""Version of the public schemas this release reads and writes."""
+
+LATEST_AT_MS: Final = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: the last instant that RFC 3339 can say. The first is the epoch."""
+
+_LARGEST_INT: Final = 2**63 - 1
+_OUT_OF_RANGE: Final = "Expected an instant in 1970..9999 - at `$.at`"
+_LARGEST_DETAIL_CHARS: Final = 300
+_SHOWN_KEY_CHARS: Final = 60
+
+_Text = Annotated[str, Meta(min_length=1)]
+_At = Annotated[datetime, Meta(tz=True)] | Annotated[int, Meta(ge=0, le=LATEST_AT_MS)]
+_Sequence = Annotated[int, Meta(ge=0, le=_LARGEST_INT)]
+_Scalar = str | int | float | bool | None
+
+
+class _TicketWire(msgspec.Struct, gc=False):
+    """The shape nearly every record has; what does not fit is looked at again, slowly, for the reason."""
+
+    version: Literal[1]
+    ticket: _Text
+    at: _At
+    event: _Text | None = None
+    fields: dict[str, _Scalar] = {}
+    id: _Text | None = None
+    sequence: _Sequence = 0
+    type: Literal["ticket", "feedback"] = "ticket"
+
+
+class _HeartbeatWire(msgspec.Struct, gc=False):
+    version: Literal[1]
+    at: _At
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    version: Any = None
+    type: Any = "ticket"
+    fields: Any = None
+
+
+_decode_ticket_wire = msgspec.json.Decoder(_TicketWire).decode
+_decode_heartbeat_wire = msgspec.json.Decoder(_HeartbeatWire).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_encode_json = msgspec.json.Encoder().encode
+
+# msgspec raises the first for JSON that is none or does not fit, the others for nesting deeper than the stack, text
+# that is not UTF-8 and numbers out of range: all of them are the publisher's.
+_BAD_INPUT: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EMPTY_HASH: Final = blake2b(digest_size=8)
+
+
+def decode_ticket(
+    value: bytes | None, key: bytes | None, largest_bytes: int = 65_536
+) -> tuple[str, TicketEvent] | Heartbeat | Rejected:
+    """Decode one record of ``sla.tickets``.
+
+    Parameters
+    ----------
+    value, key
+        As Kafka holds them. A heartbeat may have any key; that of every other record must be the ticket id in UTF-8,
+        because the key chooses the partition and a ticket's state lives in one partition.
+    largest_bytes
+        Values longer than this are rejected unread.
+
+    Returns
+    -------
+    tuple of str and TicketEvent
+        The ticket id and what happened to it.
+    Heartbeat
+        The player's word that time has reached an instant.
+    Rejected
+        With the reason and a detail that names the path and what is expected there. Never raises.
+
+    Notes
+    -----
+    Whether the key belongs on the record's partition is not checked here: :func:`partition_of` costs more than the rest
+    and is needed once a ticket only.
+    """
+    if value is None:
+        return Rejected(Reason.MALFORMED, "the record has no value: an event is a JSON object")
+    if len(value) > largest_bytes:
+        return Rejected(Reason.OVERSIZED, f"{len(value)} bytes, an event may have {largest_bytes}")
+    try:
+        wire = _decode_ticket_wire(value)
+    except _BAD_INPUT as error:
+        return _heartbeat_or_rejection(value, error)
+    ticket = wire.ticket
+    if key != ticket.encode():
+        return _key_mismatch(key, ticket)
+    event = wire.event
+    if wire.type == "feedback":
+        event = FEEDBACK
+    elif event is None:
+        return Rejected(Reason.MALFORMED, "Object missing required field `event` - at `$`")
+    at: Any = wire.at
+    if at.__class__ is int:  # isinstance costs more
+        at_ms: int = at
+    else:
+        # Floor division of a timedelta would say the same; this is quicker. Only the years 1..1969 are left to refuse,
+        # and the last hours of 9999 in zones west of Greenwich.
+        since_epoch = at - _EPOCH
+        at_ms = since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
+        if not 0 <= at_ms <= LATEST_AT_MS:
+            return Rejected(Reason.MALFORMED, _OUT_OF_RANGE)
+    fields: dict[str, Any] = wire.fields
+    for field in fields.values():
+        if field.__class__ is not str and field is not None:
+            fields = _as_text(fields)
+            break
+    identity = _EMPTY_HASH.copy()
+    identity.update(value if wire.id is None else wire.id.encode())
+    uid = int.from_bytes(identity.digest(), "big") >> 1
+    return ticket, TicketEvent(at_ms, wire.sequence, rank_of(event), uid, event, fields)
+
+
+def uid_of(identity: bytes) -> int:
+    """Return the 63-bit hash that identifies an event: of its id in UTF-8, or of its whole value where it has none."""
+    return int.from_bytes(blake2b(identity, digest_size=8).digest(), "big") >> 1
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition on which Java's and aiokafka's default partitioner (murmur2) puts a key.
+
+    Parameters
+    ----------
+    key
+        As on the record; never None, a record without a key has no partition of its own.
+    partitions
+        Number of partitions of the topic, at least 1.
+    """
+    partition: int = (murmur2(key) & 0x7FFF_FFFF) % partitions
+    return partition
+
+
+def encode_verdict(verdict: Verdict) -> bytes:
+    """Return the public JSON document of a verdict; equal verdicts give equal bytes."""
+    return _encode_json({"version": VERSION, **verdict.document()})
+
+
+class _AlertWire(msgspec.Struct, gc=False):
+    version: Literal[1]
+    id: _Text
+    kind: AlertKind
+    state: AlertState
+    severity: str
+    at: _At
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+_decode_alert_wire = msgspec.json.Decoder(_AlertWire).decode
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """Return the public JSON document of an alert's state; the key of its record is the alert's id in UTF-8."""
+    document: Mapping[str, Any] = {
+        "version": VERSION,
+        "id": alert.id,
+        "kind": alert.kind.value,
+        "state": alert.state.value,
+        "severity": alert.severity,
+        "at": format_instant(alert.at_ms),
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+    }
+    return _encode_json(document)
+
+
+def decode_alert(value: bytes) -> Alert | Rejected:
+    """Decode one record of ``sla.alerts``, tombstones excepted. Never raises."""
+    try:
+        wire = _decode_alert_wire(value)
+    except _BAD_INPUT as error:
+        return _rejection(value, error, types=None)
+    at_ms = _at_ms(wire.at)
+    if isinstance(at_ms, Rejected):
+        return at_ms
+    return Alert(wire.id, wire.kind, wire.state, wire.severity, at_ms, wire.labels, wire.annotations)
+
+
+def _at_ms(at: datetime | int) -> int | Rejected:
+    if isinstance(at, int):
+        return at
+    since_epoch = at - _EPOCH
+    at_ms = since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
+    if not 0 <= at_ms <= LATEST_AT_MS:
+        return Rejected(Reason.MALFORMED, _OUT_OF_RANGE)
+    return at_ms
+
+
+def _as_text(fields: Mapping[str, _Scalar]) -> dict[str, str | None]:
+    """Return ticket fields with numbers and booleans as JSON renders them: 3, 1.5, true."""
+    return {
+        name: field if field is None or isinstance(field, str) else _encode_json(field).decode()
+        for name, field in fields.items()
+    }
+
+
+def _key_mismatch(key: bytes | None, ticket: str) -> Rejected:
+    said = "the record has no key" if key is None else f"the record's key is {_shown(key)}"
+    return Rejected(
+        Reason.KEY_MISMATCH,
+        f"{said}, its `ticket` is {ticket[:_SHOWN_KEY_CHARS]!r}: the producer must set the key to the ticket id "
+        "(UTF-8, StringSerializer, no quotes)",
+    )
+
+
+def _shown(key: bytes) -> str:
+    return repr(key[:_SHOWN_KEY_CHARS].decode(errors="replace"))
+
+
+def _heartbeat_or_rejection(value: bytes, error: Exception) -> Heartbeat | Rejected:
+    """Read a record that is no ticket event: a heartbeat, or why not."""
+    try:
+        envelope = _decode_envelope(value)
+        is_heartbeat = envelope.type == "heartbeat" and envelope.version == VERSION
+        if is_heartbeat:
+            at_ms = _at_ms(_decode_heartbeat_wire(value).at)
+            return at_ms if isinstance(at_ms, Rejected) else Heartbeat(at_ms)
+    except _BAD_INPUT as envelope_error:
+        error = envelope_error
+    return _rejection(value, error, types=("ticket", "feedback", "heartbeat"))
+
+
+def _rejection(value: bytes, error: Exception, types: tuple[str, ...] | None) -> Rejected:
+    """Say why a value can't be read. The version is judged first: what another version means is not known here."""
+    try:
+        envelope = _decode_envelope(value)
+    except _BAD_INPUT:
+        return Rejected(Reason.MALFORMED, _detail(error))
+    version = envelope.version
+    if isinstance(version, int) and not isinstance(version, bool) and version != VERSION:
+        return Rejected(Reason.UNKNOWN_VERSION, f"version {_rendered(version)}: this release reads version {VERSION}")
+    if types is not None and isinstance(envelope.type, str) and envelope.type not in types:
+        return Rejected(
+            Reason.UNKNOWN_TYPE, f"type {_rendered(envelope.type)}: expected one of {', '.join(types)} - at `$.type`"
+        )
+    detail = _detail(error)
+    if "`$.fields" in detail and isinstance(envelope.fields, dict):
+        # msgspec writes `$.fields[...]`; a publisher wants the name.
+        for name, field in envelope.fields.items():
+            if not isinstance(field, str | int | float | None):
+                return Rejected(
+                    Reason.MALFORMED,
+                    f"Expected `str | number | bool | null`, got `{'array' if isinstance(field, list) else 'object'}` "
+                    f"- at `$.fields.{name[:_SHOWN_KEY_CHARS]}`",
+                )
+    return Rejected(Reason.MALFORMED, detail)
+
+
+def _rendered(scalar: str | int) -> str:
+    return repr(scalar)[:_SHOWN_KEY_CHARS]
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "JSON nested too deeply"
+    return str(error)[:_LARGEST_DETAIL_CHARS]

@@ -1,0 +1,354 @@
+"""The batch lane: one Faust message is one fetched chunk of one partition.
+
+Stock Faust hands over one record at a time and makes four tasks for each: some 5,000 events/s. A topic declared with
+``schema=Batches()`` yields one event per fetched chunk instead: ``event.value`` is the list of raw records of exactly
+one partition, ``event.message`` stands for the whole chunk (its offset is the last one). Everything downstream of the
+fetcher - conductor, channel, stream, acks, wait_empty, commit, rebalance, tables - is Faust's own and runs once per
+chunk.
+
+This module is the only one that leans on private names of faust-streaming and aiokafka. Each is listed in
+:data:`PRIVATE_NAMES` with the reason, and a contract test checks them against the installed release.
+
+==================================================  ===================================================================
+private name                                        why
+==================================================  ===================================================================
+faust Consumer._new_consumer_thread                 install the thread below
+faust Consumer._to_message                          a list of records becomes one message
+faust Consumer._new_offset, _add_gap                commit the longest acked *prefix of delivered chunks*: no tree of
+                                                    gaps, and no commit past an unfinished head (faust#606)
+faust Consumer._on_partitions_revoked, _gap,        forget acks *after* streams have finished and committed; Faust does
+_acked, _acked_index, _read_offset,                 it before and replays up to 2.8 s (faust#502)
+_committed_offset, _active_partitions,
+_paused_partitions
+faust Consumer.perform_seek                         nothing may be handed out between the seek and
+                                                    flow_control.resume() (faust#596); seek to our own positions
+faust AIOKafkaConsumerThread._fetch_records,        hand out C records as they are; note what was handed out;
+_create_worker_consumer, _ensure_consumer           read_committed and a shorter long poll
+aiokafka Fetcher._records,                          skip one Python object per record (+20-60 %)
+FetchResult._partition_records._consumer_record
+aiokafka GroupCoordinator._do_heartbeat             know when the group last heard from us: a former owner of an alert
+                                                    must not push it
+aiokafka AIOKafkaConsumer._isolation_level,         settings Faust does not pass on
+_fetch_max_wait_ms, _subscription
+faust App._new_transport                            install the transport below
+==================================================  ===================================================================
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP, ConsumerMessage
+
+from streams.system_clock import now_ms
+
+PRIVATE_NAMES: Final = {
+    "faust.transport.consumer:Consumer": (
+        "_new_offset",
+        "_add_gap",
+        "_to_message",
+        "perform_seek",
+        "on_partitions_revoked",
+        "_get_active_partitions",
+    ),
+    "faust.transport.drivers.aiokafka:Consumer": ("_new_consumer_thread",),
+    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": (
+        "_fetch_records",
+        "_create_worker_consumer",
+        "_ensure_consumer",
+        "call_thread",
+    ),
+    "faust.app.base:App": ("_new_transport",),
+    "aiokafka.consumer.fetcher:FetchResult": ("has_more",),
+    "aiokafka.consumer.group_coordinator:GroupCoordinator": ("_do_heartbeat",),
+}
+"""Methods this module overrides or calls, by module and class."""
+
+FETCH_MAX_WAIT_MS: Final = 500
+"""Longest long poll. Faust's 1,500 ms would delay the first record after a quiet spell that has just moved leader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """What is known of a source partition, for the decision whether everything up to an instant has been read.
+
+    Attributes
+    ----------
+    asked_at_ms : int
+        Wall instant *before* the end offset was asked for: all that was appended until then lies below ``end``.
+    end : int
+        End offset (last stable offset: transactions still open are not read, either).
+    position : int
+        Next offset to fetch.
+    handed_out : int
+        Last offset handed out to the lane, -1 if none since the last seek.
+    """
+
+    asked_at_ms: int
+    end: int
+    position: int
+    handed_out: int
+
+    def caught_up_at(self, processed: int) -> int | None:
+        """Return the instant up to which everything has been processed, or None if something is missing.
+
+        Parameters
+        ----------
+        processed : int
+            Last offset processed.
+        """
+        if processed + 1 >= self.end:
+            return self.asked_at_ms
+        # Transaction markers and compaction leave offsets that never become records: then the fetcher stands behind
+        # the end and everything it handed out is processed.
+        if self.position >= self.end and processed >= self.handed_out:
+            return self.asked_at_ms
+        return None
+
+
+class Batches(faust.Schema):
+    """Schema of a topic whose events are lists of at most ``size`` raw records of one partition."""
+
+    def __init__(self, *, size: int = 4096, **kwargs: Any) -> None:
+        super().__init__(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", **kwargs)
+        self.size = size
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
+        """Return the decoder of a message: it hands the list on as it is."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001 - Faust's signature
+            return app.create_event(None, message.value, None, message)
+
+        return decode
+
+
+class Scheduler(DefaultSchedulingStrategy):
+    """Round robin over chunks for batch topics, over records for the rest."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
+
+    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+        """Yield (partition, chunk or record) in turn."""
+        size_of = self.consumer.batch_size
+        return super().iterate(  # type: ignore[no-any-return]
+            {
+                tp: [rs[i : i + n] for i in range(0, len(rs), n)] if (n := size_of(tp.topic)) else rs
+                for tp, rs in records.items()
+            }
+        )
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Fetches in its own thread; hands out aiokafka's C records as they are."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Upstream may publish in transactions: an aborted event never happened.
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return consumer
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
+    ) -> Any:
+        self._watch_heartbeats(consumer)
+        size_of = self.consumer.batch_size
+        for tp, result in consumer._fetcher._records.items():
+            parts = getattr(result, "_partition_records", None)
+            if parts is not None and tp in active_partitions and size_of(tp.topic):
+                parts._consumer_record = _as_is
+        # What arrives while this waits are ConsumerRecords: the same attributes and more.
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        for tp, fetched in records.items():
+            if fetched:
+                self.consumer.handed_out[tp] = fetched[-1].offset
+        return records
+
+    def _watch_heartbeats(self, consumer: Any) -> None:
+        coordinator = consumer._coordinator
+        if self.consumer.watched_coordinator is coordinator:
+            return
+        self.consumer.watched_coordinator = coordinator
+        beat = coordinator._do_heartbeat
+
+        async def watched() -> Any:
+            answered = await beat()
+            if answered:
+                self.consumer.heartbeat_at = time.monotonic()
+            return answered
+
+        coordinator._do_heartbeat = watched
+        self.consumer.heartbeat_at = time.monotonic()
+
+    async def watermarks(self, tps: Iterable[TP]) -> dict[TP, Watermark]:
+        """Ask for the end offsets; runs in the consumer's thread, so positions and hand-outs fit each other."""
+        return await self.call_thread(self._watermarks, list(tps))  # type: ignore[no-any-return]
+
+    async def _watermarks(self, tps: list[TP]) -> dict[TP, Watermark]:
+        consumer = self._ensure_consumer()
+        asked_at_ms = now_ms()
+        ends = await consumer.end_offsets(tps)
+        watermarks = {}
+        for tp in tps:
+            assignment = consumer._subscription.subscription.assignment if consumer._subscription.subscription else None
+            state = assignment.state_value(tp) if assignment is not None and tp in assignment.tps else None
+            if state is not None and state.has_valid_position and tp in ends:
+                watermarks[tp] = Watermark(asked_at_ms, ends[tp], state.position, self.consumer.handed_out.get(tp, -1))
+        return watermarks
+
+
+def _as_is(_: Any, record: Any) -> Any:
+    return record
+
+
+class Consumer(driver.Consumer):
+    """Hands out chunks, commits whole chunks, and seeks to the positions our own state holds."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._chunks: dict[TP, deque[int]] = defaultdict(deque)
+        """Last offsets of the chunks handed out and not yet committed, in order."""
+        self._batch_size: dict[str, int | None] = {}
+        self.handed_out: dict[TP, int] = {}
+        """Last offset handed out since the last seek; written by the consumer's thread."""
+        self.heartbeat_at = float("-inf")
+        """Monotonic instant at which the group coordinator last answered a heartbeat."""
+        self.watched_coordinator: Any = None
+        self.scheduler = Scheduler(self)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def watermarks(self, tps: Iterable[TP]) -> dict[TP, Watermark]:
+        """Return the watermarks of assigned partitions that have a position; see :class:`Watermark`."""
+        return await self._thread.watermarks(tps)  # type: ignore[no-any-return]
+
+    def batch_size(self, topic: str) -> int | None:
+        """Return the chunk size of a topic of the lane, None for a topic read record by record."""
+        try:
+            return self._batch_size[topic]
+        except KeyError:
+            schemas = [channel.schema for channel in self.app.topics if topic in channel.topics]
+            sizes = {s.size if isinstance(s, Batches) else None for s in schemas}
+            if len(sizes) != 1:
+                raise faust.ImproperlyConfigured(f"{topic!r} is read both in batches and by record") from None
+            return self._batch_size.setdefault(topic, sizes.pop())
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        if type(record) is not list:
+            return super()._to_message(tp, record)
+        last = record[-1]
+        if self.app.topics.acks_enabled_for(tp.topic):
+            self._chunks[tp].append(last.offset)
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            record,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp not in self._chunks:
+            return super()._new_offset(tp)  # type: ignore[no-any-return]
+        chunks, acked, last = self._chunks[tp], self._acked_index[tp], None
+        while chunks and chunks[0] in acked:
+            last = chunks.popleft()
+            acked.discard(last)
+        self._acked[tp].clear()
+        return None if last is None else last + 1
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp not in self._chunks:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let streams finish and commit, then forget the partitions (Faust forgets first: faust#502)."""
+        await self.app.suspend_stages()
+        await self._on_partitions_revoked(revoked)
+        await self.app.drain_stages()
+        self._active_partitions.difference_update(revoked)
+        self._paused_partitions.difference_update(revoked)
+        for tp in revoked:
+            self.handed_out.pop(tp, None)
+            for state in (
+                self._gap,
+                self._acked,
+                self._acked_index,
+                self._chunks,
+                self._read_offset,
+                self._committed_offset,
+            ):
+                state.pop(tp, None)
+
+    async def perform_seek(self) -> None:
+        """Seek every source partition to the offset after the one its state holds, else to the committed one."""
+        # Nothing may be handed out between the seek and flow_control.resume(), which empties the stream queues.
+        self.stop_flow()
+        for tp in self._chunks:
+            self._acked[tp].clear()
+            self._acked_index[tp].clear()
+        self._chunks.clear()
+        self.handed_out.clear()
+        await super().perform_seek()
+        for tp, offset in (await self.app.start_offsets()).items():
+            await self.seek(tp, offset)
+
+
+class Transport(driver.Transport):
+    """aiokafka transport with the lane's consumer."""
+
+    Consumer = Consumer
+
+
+class LaneApp(faust.App):
+    """A Faust app whose consumer hands out chunks; stages register themselves to be asked at a rebalance."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.stages: list[Any] = []
+        super().__init__(*args, **kwargs)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def heartbeat_age_seconds(self) -> float:
+        """Return how long ago the group coordinator last answered; infinite before the first answer."""
+        consumer = self._consumer
+        return float("inf") if consumer is None else time.monotonic() - consumer.heartbeat_at
+
+    async def suspend_stages(self) -> None:
+        """Start no step without an event any more: a rebalance has begun."""
+        for stage in self.stages:
+            stage.suspend()
+
+    async def drain_stages(self) -> None:
+        """Wait until no step is under way in any stage."""
+        for stage in self.stages:
+            await stage.drain()
+
+    async def start_offsets(self) -> dict[TP, int]:
+        """Return, for every source partition owned, the offset to go on at."""
+        offsets: dict[TP, int] = {}
+        for stage in self.stages:
+            offsets.update(stage.start_offsets())
+        return offsets
+
+    def stage_of(self, table: str) -> Any:
+        """Return the stage a table belongs to."""
+        return next(stage for stage in self.stages if stage.name == table)

@@ -1,0 +1,310 @@
+"""The runner of one partition: steps, one after another, from one queue; and the delivery rule.
+
+State changes by steps only: a chunk of records, a sweep by time, a change of the register. A step is computed in
+memory, written as one record batch, and only then told to the world. See :meth:`PartitionRunner._deliver`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streams.ownership import Owner
+from streams.processor import Processor, StepResult
+from streams.sender import OutputSender
+from streams.state_rows import (
+    OUTBOX_SLOTS,
+    POSITION_KEY,
+    Output,
+    Position,
+    encode_outbox,
+    encode_position,
+    outbox_key,
+    provenance,
+)
+
+
+class LostOwnershipError(Exception):
+    """Another process has written our state partition: our memory is not current."""
+
+
+class RegisterView(Protocol):
+    """Newest register a worker has read, and what tells it from another."""
+
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """Per register topic, the offset of the next record."""
+
+
+def is_newer(view: RegisterView, offsets: Mapping[str, int]) -> bool:
+    """Whether a view has documents beyond ``offsets``; a worker that lags behind is not newer."""
+    return any(offset > offsets.get(topic, -1) for topic, offset in view.offsets.items())
+
+
+def has_reached(view: RegisterView, offsets: Mapping[str, int]) -> bool:
+    """Whether a view has everything up to ``offsets``."""
+    return all(view.offsets.get(topic, -1) >= offset for topic, offset in offsets.items())
+
+
+class Observer(Protocol):
+    """What a runner tells about itself; the metrics implement it."""
+
+    def chunk_read(self, topic: str, partition: int, records: int) -> None:
+        """``records`` of a source partition were processed."""
+
+    def step_done(self, kind: str, seconds: float, write_seconds: float, rows: int, outputs: int) -> None:
+        """A step (``chunk``, ``sweep``, ``register``) was computed in ``seconds``, acknowledged in ``write_seconds``."""
+
+
+@dataclass(slots=True)
+class _Step:
+    """A step on its way: written, not yet told."""
+
+    kind: str
+    written: asyncio.Future[Any] | None
+    outputs: list[Output]
+    event: Any | None
+    handed_over: float
+    seconds: float
+    rows: int
+
+
+class PartitionRunner:
+    """Runs the steps of one partition of a stage.
+
+    Parameters
+    ----------
+    source : str
+        Source topic.
+    owner : Owner
+        The right to write the state partition.
+    now_of : callable
+        Returns the present instant of the partition as far as the outside knows it, or None; see ``Stage``.
+    register_of : callable
+        Returns the newest register view, or None for a stage that needs none.
+    halt : callable
+        Ends the process: a step could not be made durable, and nothing may go on from here.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        owner: Owner,
+        sender: OutputSender,
+        processor: Processor,
+        position: Position,
+        now_of: Callable[[int, Position], int | None],
+        register_of: Callable[[], RegisterView | None],
+        halt: Callable[[BaseException], None],
+        observer: Observer,
+        tick_seconds: float,
+    ) -> None:
+        self.owner = owner
+        self.processor = processor
+        self.position = position
+        self.partition = owner.partition
+        self._source = source
+        self._label = f"{source}/{owner.partition}"
+        self._sender = sender
+        self._now_of = now_of
+        self._register_of = register_of
+        self._halt = halt
+        self._observer = observer
+        self._tick_seconds = tick_seconds
+        self._chunks: asyncio.Queue[Any] = asyncio.Queue(maxsize=4)
+        self._under_way = asyncio.Semaphore(OUTBOX_SLOTS)
+        self._steps: asyncio.Queue[_Step] = asyncio.Queue()
+        self._steps_open = 0
+        self._suspended = False
+        self._busy = False
+        self._retake = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, outbox: list[tuple[int, list[Output]]]) -> None:
+        """Start; first the outputs of the last steps are sent again, in order, then the register is brought up to date.
+
+        Parameters
+        ----------
+        outbox : list of (seq, outputs)
+            What the restored outbox slots hold.
+        """
+        self._tasks = [
+            asyncio.create_task(self._guard(self._run(sorted(outbox, key=lambda slot: slot[0]))), name=f"{self._label} steps"),
+            asyncio.create_task(self._guard(self._tell()), name=f"{self._label} outputs"),
+        ]
+
+    async def put(self, event: Any) -> None:
+        """Hand over a chunk; waits while four are queued."""
+        await self._chunks.put(event)
+
+    def suspend(self) -> None:
+        """Make no more steps than the chunks in the queue need: a rebalance has begun."""
+        self._suspended = True
+
+    def resume(self) -> None:
+        """Make steps by time again."""
+        self._suspended = False
+
+    async def drain(self) -> None:
+        """Wait until the queue is empty and every step has been told."""
+        while not self._chunks.empty() or self._steps_open or self._busy:
+            await asyncio.sleep(0.002)
+
+    def retake(self) -> None:
+        """Take the partition again, as soon as no step is under way."""
+        self._retake = True
+
+    async def stop(self) -> None:
+        """Stop at once; steps under way are left to the next owner."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every step has been written and told."""
+        return not self._steps_open and self._chunks.empty() and not self._busy
+
+    # --- steps -----------------------------------------------------------------------------------------------------
+
+    async def _run(self, outbox: list[tuple[int, list[Output]]]) -> None:
+        for _, outputs in outbox:
+            await asyncio.gather(*await self._sender.send(outputs))
+        more = False
+        while True:
+            chunk = await self._next_chunk(0.0 if more else self._tick_seconds)
+            self._busy = True
+            try:
+                if self._retake and not self._suspended:
+                    await self._take_again()
+                if not self._suspended:
+                    await self._follow_register()
+                if chunk is not None:
+                    await self._process(chunk)
+                elif not self._suspended:
+                    more = await self._tick()
+            finally:
+                self._busy = False
+
+    async def _take_again(self) -> None:
+        while self._steps_open:
+            await asyncio.sleep(0.001)
+        self._retake = False
+        before = self.owner.last_offset
+        marker_offset = await self.owner.take()
+        if marker_offset != before + 1:
+            raise LostOwnershipError(
+                f"{self._label}: another process wrote up to offset {marker_offset - 1}, our last write was {before}"
+            )
+
+    async def _next_chunk(self, wait_seconds: float) -> Any | None:
+        if not self._chunks.empty():
+            return self._chunks.get_nowait()
+        if wait_seconds <= 0:
+            await asyncio.sleep(0)
+            return None
+        try:
+            return await asyncio.wait_for(self._chunks.get(), wait_seconds)
+        except TimeoutError:
+            return None
+
+    async def _process(self, event: Any) -> None:
+        """Process a chunk in as many steps as its size needs; the last one acknowledges it."""
+        records = event.value
+        position = self.position
+        index = 0
+        while index < len(records) and records[index].offset <= position.offset:
+            index += 1  # redelivered: the state has it
+        if index == len(records):
+            self._steps_open += 1
+            await self._steps.put(_Step("chunk", None, [], event, 0.0, 0.0, 0))
+            return
+        while index < len(records):
+            started = time.perf_counter()
+            first, index = index, self.processor.read(records, index)
+            position.offset = records[index - 1].offset
+            complete = index == len(records)
+            more = self.processor.advance(self._now_of(records[index - 1].timestamp, position) if complete else None)
+            await self._deliver(self.processor.finish(), event if complete and not more else None, "chunk", started)
+            self._observer.chunk_read(self._source, self.partition, index - first)
+            while more:
+                started = time.perf_counter()
+                more = self.processor.advance(None)
+                await self._deliver(self.processor.finish(), event if complete and not more else None, "sweep", started)
+
+    async def _tick(self) -> bool:
+        """Let time pass without an event; returns whether more is due at once."""
+        started = time.perf_counter()
+        more = self.processor.advance(self._now_of(-1, self.position))
+        result = self.processor.finish()
+        if result:
+            await self._deliver(result, None, "sweep", started)
+        return more
+
+    async def _follow_register(self) -> None:
+        view = self._register_of()
+        if view is None or not is_newer(view, self.position.register_offsets):
+            return
+        started = time.perf_counter()
+        self.position.register_version += 1
+        self.position.register_offsets = dict(view.offsets)
+        self.processor.put_register(view, self.position.register_version)
+        await self._deliver(self.processor.finish(), None, "register", started)
+
+    async def _deliver(self, result: StepResult, event: Any | None, kind: str, started: float) -> None:
+        """Deliver a step: the one rule by which anything becomes durable and visible.
+
+        1. At most eight steps of a partition are under way, so the outbox slot of this one is free.
+        2. Number the step and its outputs.
+        3. Write one record batch: every row the step touched, its outbox slot with the exact outputs, the position
+           with the offset, ``now`` and the number. Kafka stores it whole or not at all.
+        4. When the broker has acknowledged the batch, send the outputs, in the order of the steps (:meth:`_tell`).
+        5. When those are acknowledged, acknowledge the chunk: Faust commits its offset.
+
+        A crash before 3 repeats the step; between 3 and 5 the next owner sends the outbox again, and consumers drop
+        what they have by (source, ordinal). A refused or failed write ends the process.
+        """
+        await self._under_way.acquire()
+        position = self.position
+        position.seq += 1
+        position.now_ms = self.processor.now_ms
+        position.ordinals = self.processor.ordinals
+        outputs = [
+            Output(o.topic, o.partition, o.key, o.value, (*o.headers, *provenance(self._label, position.seq, index)))
+            for index, o in enumerate(result.outputs)
+        ]
+        rows = result.rows
+        rows[outbox_key(position.seq)] = encode_outbox(position.seq, outputs)
+        rows[POSITION_KEY] = encode_position(position)
+        seconds = time.perf_counter() - started
+        self._steps_open += 1
+        written = await self.owner.write(rows)
+        await self._steps.put(_Step(kind, written, outputs, event, time.perf_counter(), seconds, len(rows)))
+
+    async def _tell(self) -> None:
+        """Steps 4 and 5 of the delivery rule, in the order of the steps."""
+        while True:
+            step = await self._steps.get()
+            if step.written is not None:
+                await step.written
+                write_seconds = time.perf_counter() - step.handed_over
+                if step.outputs:
+                    await asyncio.gather(*await self._sender.send(step.outputs))
+                self._under_way.release()
+                self._observer.step_done(step.kind, step.seconds, write_seconds, step.rows, len(step.outputs))
+            if step.event is not None:
+                step.event.ack()
+            self._steps_open -= 1
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nothing may go on from here
+            self._halt(error)

@@ -1,0 +1,378 @@
+"""A stage: one source topic, one state topic, one runner per partition owned; ownership and takeover.
+
+Takeover, in this order: take ownership (bump the producer epoch, write the marker), restore at least up to the marker,
+send the outbox slots again, bring the register up to date, go on at the position found in the state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from faust.types import TP
+
+from streams.lane import Batches, LaneApp, Watermark
+from streams.ownership import Owner
+from streams.partition import Observer, PartitionRunner, RegisterView, has_reached, is_newer
+from streams.processor import Processor
+from streams.sender import OutputSender
+from streams.state_rows import (
+    OWNER_KEY,
+    POSITION_KEY,
+    SYSTEM_PREFIX,
+    Position,
+    decode_marker,
+    decode_outbox,
+    decode_position,
+)
+from streams.store import STORE_URL
+
+log = structlog.get_logger(__name__)
+
+
+class LostRecordsError(Exception):
+    """Records of the source are gone that the state has not processed; a person has to decide."""
+
+
+class RegisterBehindError(Exception):
+    """The register topics end before what the state was decided under."""
+
+
+class RestoreIncompleteError(Exception):
+    """The restore ended before the takeover marker."""
+
+
+_REGISTER_POLLS = 300
+_REGISTER_POLL_SECONDS = 0.1
+"""A reader catches up within milliseconds; 30 s covers a broker that is being restarted."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    """One partition owned: restored rows until the runner has them."""
+
+    owner: Owner
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    restored_offset: int | None = None
+    runner: PartitionRunner | None = None
+    log_start: int = 0
+
+
+class StageObserver(Observer, Protocol):
+    """What a stage tells about itself, beside its runners."""
+
+    def partition_taken(self, stage: str, partition: int, *, restored: bool, producer_id_changed: bool) -> None:
+        """A partition was taken; ``restored`` tells whether memory had to be built from the changelog."""
+
+    def partition_given_up(self, stage: str, partition: int) -> None:
+        """A partition went to another worker."""
+
+    def restore_done(self, stage: str, partition: int, rows: int, seconds: float) -> None:
+        """A partition's rows were built into its processor."""
+
+
+class Stage:
+    """One agent's Kafka side.
+
+    Parameters
+    ----------
+    app : LaneApp
+    name : str
+        For tables, metrics and logs: ``tickets``, ``objectives``, ``alerts``.
+    source_topic, state_topic : str
+        Full names; both have ``partitions`` partitions.
+    make_processor : callable
+        Partition number to a fresh processor.
+    now_of : callable
+        (timestamp of the last record of a chunk or -1, position, watermark or None) to the partition's present, or
+        None if nothing newer is known.
+    accept_loss : set of int
+        Source partitions whose lost records the operator has accepted.
+    """
+
+    def __init__(
+        self,
+        app: LaneApp,
+        *,
+        name: str,
+        source_topic: str,
+        state_topic: str,
+        partitions: int,
+        chunk_records: int,
+        client: Mapping[str, Any],
+        sender: OutputSender,
+        worker: str,
+        make_processor: Callable[[int], Processor],
+        now_of: Callable[[int, Position, Watermark | None], int | None],
+        register_of: Callable[[], RegisterView | None],
+        halt: Callable[[BaseException], None],
+        observer: StageObserver,
+        tick_seconds: float,
+        retake_seconds: float,
+        needs_watermarks: bool,
+        accept_loss: frozenset[int] = frozenset(),
+    ) -> None:
+        self.app = app
+        self.name = name
+        self.source_topic = source_topic
+        self.state_topic = state_topic
+        self._client = client
+        self._sender = sender
+        self._worker = worker
+        self._make_processor = make_processor
+        self._now_of = now_of
+        self._register_of = register_of
+        self._halt = halt
+        self._observer = observer
+        self._tick_seconds = tick_seconds
+        self._retake_seconds = retake_seconds
+        self._needs_watermarks = needs_watermarks
+        self._accept_loss = accept_loss
+        self._owned: dict[int, _Partition] = {}
+        self.watermarks: dict[int, Watermark] = {}
+        self._taken_at = time.monotonic()
+        self._suspended = True
+        self.table = app.Table(
+            name,
+            partitions=partitions,
+            store=STORE_URL,
+            recovery_buffer_size=2,
+            changelog_topic=app.topic(
+                state_topic,
+                schema=Batches(size=chunk_records),
+                partitions=partitions,
+                compacting=True,
+                acks=False,
+                internal=True,
+                maxsize=16,
+                allow_empty=True,
+            ),
+        )
+        topic = app.topic(source_topic, schema=Batches(size=chunk_records), maxsize=4)
+        app.agent(topic, name=f"slawatch.{name}")(self._agent)
+        app.stages.append(self)
+
+    @property
+    def runners(self) -> dict[int, PartitionRunner]:
+        """Runners of the partitions owned and restored."""
+        return {partition: owned.runner for partition, owned in self._owned.items() if owned.runner is not None}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every partition owned runs."""
+        return not self._suspended and all(owned.runner is not None for owned in self._owned.values())
+
+    async def _agent(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            owned = self._owned.get(event.message.partition)
+            if owned is None or owned.runner is None:
+                continue  # not ours (any more): its owner reads it from its own position
+            await owned.runner.put(event)
+
+    # --- rebalance -------------------------------------------------------------------------------------------------
+
+    def suspend(self) -> None:
+        """Start no step by time: a rebalance has begun, ownership may move."""
+        self._suspended = True
+        for runner in self.runners.values():
+            runner.suspend()
+
+    async def drain(self) -> None:
+        """Wait until every step under way has been written and told."""
+        await asyncio.gather(*(runner.drain() for runner in self.runners.values()))
+
+    async def on_rebalance(self, generation_id: int) -> None:
+        """Give up what went to others and take what is assigned, before the restore."""
+        try:
+            if generation_id != self.app.consumer_generation_id:
+                return  # a newer generation is on its way: taking now could fence its rightful owners
+            mine = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self.state_topic}
+            await asyncio.gather(*(self._give_up(partition) for partition in set(self._owned) - mine))
+            await asyncio.gather(*(self._take(partition) for partition in sorted(mine)))
+            self._taken_at = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - Faust would only log it
+            self._halt(error)
+
+    async def _take(self, partition: int) -> None:
+        owned = self._owned.get(partition)
+        if owned is None:
+            owned = self._owned[partition] = _Partition(Owner(self._client, self.state_topic, partition, self._worker))
+        runner, before, former_id = owned.runner, owned.owner.last_offset, owned.owner.producer_id
+        marker_offset = await owned.owner.take()
+        # Memory is current only if nobody wrote between our last write and our marker, and ours are all in.
+        is_current = runner is not None and runner.is_idle and marker_offset == before + 1
+        if is_current:
+            owned.restored_offset = marker_offset
+        else:
+            if runner is not None:
+                await runner.stop()
+            owned.runner, owned.rows, owned.restored_offset = None, {}, None
+        changed = former_id not in {-1, owned.owner.producer_id}
+        self._observer.partition_taken(self.name, partition, restored=not is_current, producer_id_changed=changed)
+        log.info(
+            "partition taken",
+            stage=self.name,
+            partition=partition,
+            marker_offset=marker_offset,
+            restore=not is_current,
+            producer_id=owned.owner.producer_id,
+        )
+
+    async def _give_up(self, partition: int) -> None:
+        owned = self._owned.pop(partition)
+        self.watermarks.pop(partition, None)
+        if owned.runner is not None:
+            await owned.runner.stop()
+        await owned.owner.close()
+        self._observer.partition_given_up(self.name, partition)
+        log.info("partition given up", stage=self.name, partition=partition)
+
+    # --- restore ---------------------------------------------------------------------------------------------------
+
+    def restored_offset(self, partition: int) -> int | None:
+        """Return the changelog offset up to which the partition's memory is current."""
+        owned = self._owned.get(partition)
+        return None if owned is None else owned.restored_offset
+
+    def restore_chunk(self, event: Any) -> None:
+        """Take a chunk of the changelog in; rows stay bytes."""
+        try:
+            owned = self._owned.get(event.message.partition)
+            if owned is None or owned.runner is not None:
+                return
+            rows = owned.rows
+            for record in event.value:
+                if record.value is None:
+                    rows.pop(record.key, None)
+                else:
+                    rows[record.key] = record.value
+            owned.restored_offset = event.message.offset
+        except Exception as error:  # noqa: BLE001 - Faust would log it and lose the chunk
+            self._halt(error)
+
+    async def on_restored(self, partitions: set[int]) -> None:
+        """Build the restored partitions and let them run."""
+        try:
+            for partition in sorted(partitions & set(self._owned)):
+                owned = self._owned[partition]
+                if owned.runner is None:
+                    await self._build(partition, owned)
+                else:
+                    owned.runner.resume()
+            self._suspended = False
+        except Exception as error:  # noqa: BLE001 - Faust loses exceptions of this callback
+            self._halt(error)
+
+    async def _build(self, partition: int, owned: _Partition) -> None:
+        started = time.perf_counter()
+        if (owned.restored_offset or -1) < owned.owner.marker_offset:
+            raise RestoreIncompleteError(
+                f"{self.state_topic}/{partition}: restored to offset {owned.restored_offset}, "
+                f"the takeover marker is at {owned.owner.marker_offset}"
+            )
+        rows, owned.rows = owned.rows, {}
+        marker = rows.pop(OWNER_KEY, None)
+        if marker is not None:
+            decode_marker(marker)  # a newer format stops us here
+        encoded = rows.pop(POSITION_KEY, None)
+        position = decode_position(encoded) if encoded else Position()
+        outbox = [decode_outbox(rows.pop(key)) for key in [key for key in rows if key[:1] == SYSTEM_PREFIX]]
+        owned.log_start = await self._judge_loss(partition, position)
+        processor = self._make_processor(partition)
+        view = await self._register_at_least(position)
+        if view is not None and is_newer(view, position.register_offsets):
+            position.register_version += 1
+            position.register_offsets = dict(view.offsets)
+        processor.restore(rows, position, view)
+        owned.runner = PartitionRunner(
+            source=self.source_topic,
+            owner=owned.owner,
+            sender=self._sender,
+            processor=processor,
+            position=position,
+            now_of=lambda timestamp, of: self._now_of(timestamp, of, self.watermarks.get(partition)),
+            register_of=self._register_of,
+            halt=self._halt,
+            observer=self._observer,
+            tick_seconds=self._tick_seconds,
+        )
+        seconds = time.perf_counter() - started
+        self._observer.restore_done(self.name, partition, len(rows), seconds)
+        log.info(
+            "partition restored",
+            stage=self.name,
+            partition=partition,
+            rows=len(rows),
+            seconds=round(seconds, 3),
+            offset=position.offset,
+            seq=position.seq,
+        )
+        owned.runner.start(outbox)
+
+    async def _register_at_least(self, position: Position) -> RegisterView | None:
+        """Return a register view that has everything the partition was decided under; our reader may lag a little."""
+        for _ in range(_REGISTER_POLLS):
+            view = self._register_of()
+            if view is None or has_reached(view, position.register_offsets):
+                return view
+            await asyncio.sleep(_REGISTER_POLL_SECONDS)
+        raise RegisterBehindError(
+            f"{self.state_topic}: decided under register offsets {position.register_offsets}, this worker has read "
+            f"{dict(view.offsets) if view else {}}: were the register topics recreated?"
+        )
+
+    async def _judge_loss(self, partition: int, position: Position) -> int:
+        """Return the source's log start; raise if records between the position and the log are gone."""
+        tp = TP(self.source_topic, partition)
+        consumer = self.app.consumer
+        start = (await consumer.earliest_offsets(tp))[tp]
+        end = (await consumer.highwaters(tp))[tp]
+        following = position.offset + 1
+        if position.offset >= 0 and not start <= following <= end:
+            where = "before the log's start" if following < start else "behind the log's end"
+            detail = (
+                f"{self.source_topic}/{partition}: the state goes on at offset {following}, which is {where} "
+                f"({start}..{end}); accept the loss with: slawatch worker --accept-loss {self.source_topic}/{partition}"
+            )
+            if partition not in self._accept_loss:
+                raise LostRecordsError(detail)
+            log.warning("lost records accepted", detail=detail)
+            position.offset = min(max(following, start), end) - 1
+        return int(start)
+
+    def start_offsets(self) -> dict[TP, int]:
+        """Return where to go on, for every source partition owned and assigned."""
+        assignment = self.app.consumer.assignment()
+        return {
+            tp: owned.runner.position.offset + 1 if owned.runner.position.offset >= 0 else owned.log_start
+            for partition, owned in self._owned.items()
+            if owned.runner is not None and (tp := TP(self.source_topic, partition)) in assignment
+        }
+
+    # --- time ------------------------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Ask for watermarks and take partitions again when it is time; call it once a tick."""
+        if self._suspended or not self._owned:
+            return
+        if self._needs_watermarks:
+            tps = [TP(self.source_topic, partition) for partition in self.runners]
+            for tp, watermark in (await self.app.consumer.watermarks(tps)).items():
+                self.watermarks[tp.partition] = watermark
+        if time.monotonic() - self._taken_at > self._retake_seconds:
+            self.retake()
+
+    def retake(self) -> None:
+        """Take every partition again, between steps: the broker must not forget our producer ids."""
+        self._taken_at = time.monotonic()
+        for runner in self.runners.values():
+            runner.retake()
+
+    async def stop(self) -> None:
+        """Stop the runners and give the partitions up."""
+        for partition in list(self._owned):
+            await self._give_up(partition)
