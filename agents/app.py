@@ -88,7 +88,6 @@ def create_app(
         autodiscover=False,
         web_enabled=False,
         store="memory://",
-        datadir=str(settings.data_dir / f"faust-{os.getpid()}"),
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=settings.topics.partitions,

@@ -65,7 +65,7 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     _add_checks(health, application, probe)
     web = WebServer(create_web(metrics, health, settings=settings.web), settings.web)
     metrics.before_exposition(Gauges(application).refresh)
-    client = AlertmanagerClient(settings.alertmanager, metrics)
+    client = AlertmanagerClient(settings.alertmanager, metrics=metrics)
     app = application.app
     pusher = Pusher(
         application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds
@@ -81,6 +81,7 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     serving = asyncio.create_task(app.start(), name="faust")
+    serving.add_done_callback(_halt_if_failed)
     background = [
         asyncio.create_task(_follow_watermarks(application), name="watermarks"),
         asyncio.create_task(_follow_register(application, reader, metrics), name="register"),
@@ -114,6 +115,11 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     await web.stop()
     log.info("worker stopped")
     return exit_code
+
+
+def _halt_if_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        halt(error)
 
 
 async def _follow_watermarks(application: Application) -> None:

@@ -120,7 +120,7 @@ def _contracts_table(agreements: Agreements, at_ms: int) -> Table:
             contract_id,
             contract.type.value,
             contract.level.value,
-            ", ".join(contract.customers) or "all",
+            ", ".join(contract.customers) or ("all" if contract.level == "corporate" else "by fields"),
             f"{revision.revision} since\n{revision.effective_from[:10]}"
             if revision
             else _not_in_force(contract, at_ms),

@@ -113,10 +113,11 @@ def replay_command(
 ) -> None:
     """Send dead letters again to the topics they came from: those named, or all of a reason.
 
-    Events carry their identity, so what was taken in meanwhile is not counted twice. Exit code 1 if any was refused.
+    Of a record whose replay failed again only the newest letter is sent. Events carry their identity, so what was taken
+    in meanwhile is not counted twice. Exit code 1 if any was refused.
     """
     from config.settings import load_settings
-    from streams.dead_letters import DeadLetter, find_dead_letters, read_dead_letters, replay
+    from streams.dead_letters import find_dead_letters, replay, replayable
 
     settings = load_settings()
     if bool(ids) == bool(reason):
@@ -131,8 +132,7 @@ def replay_command(
         if ids:
             letters = await find_dead_letters(settings, ids)
         else:
-            found = read_dead_letters(settings, reason=reason, since_ms=since_ms)
-            letters = [letter async for letter in found if isinstance(letter, DeadLetter)]
+            letters = await replayable(settings, reason or "", since_ms=since_ms)
         return await replay(settings, letters, dry_run=dry_run, force=force, on_each=_say)
 
     outcomes = asyncio.run(send())

@@ -42,7 +42,7 @@ class DeliveryError(Exception):
 class _Lane:
     """One partition: the batch being filled, and the one under way."""
 
-    __slots__ = ("batch", "beats", "events", "pending", "pending_beats", "pending_events")
+    __slots__ = ("batch", "beats", "events", "pending", "pending_beats", "pending_events", "pending_since")
 
     def __init__(self) -> None:
         self.batch: Any = None
@@ -51,6 +51,7 @@ class _Lane:
         self.pending: asyncio.Future[Any] | None = None
         self.pending_events = 0
         self.pending_beats = 0
+        self.pending_since = 0.0
 
 
 class Publisher:
@@ -106,9 +107,11 @@ class Publisher:
             lane.beats += 1
 
     async def submit_waiting(self) -> None:
-        """Send what waits in partitions that have nothing under way. Raises as :meth:`send`."""
+        """Send what waits in partitions that have nothing under way, without waiting. Raises as :meth:`send`."""
         for number, lane in enumerate(self._lanes):
-            if lane.batch is not None and (lane.pending is None or lane.pending.done()):
+            if lane.pending is not None and (lane.pending.done() or self._patience(lane) <= 0):
+                await self._acknowledged(lane)
+            if lane.batch is not None and lane.pending is None:
                 await self._submit(number)
 
     async def drain(self) -> None:
@@ -143,18 +146,23 @@ class Publisher:
         await self._acknowledged(lane)
         lane.pending_events, lane.pending_beats = lane.events, lane.beats
         batch, lane.batch, lane.events, lane.beats = lane.batch, None, 0, 0
+        lane.pending_since = asyncio.get_running_loop().time()
         lane.pending = await self._producer.send_batch(batch, self._topic, partition=number)
         await asyncio.sleep(0)  # the producer's own task sends: let it, while the next batch is filled
 
     async def _acknowledged(self, lane: _Lane) -> None:
         if lane.pending is not None:
             if not lane.pending.done():
-                async with asyncio.timeout(self._timeout_seconds):
-                    await asyncio.shield(lane.pending)  # a timeout must not lose the answer: it may still come
+                # Shielded: the answer may still come, and then it counts.
+                await asyncio.wait_for(asyncio.shield(lane.pending), self._patience(lane))
             lane.pending.result()
             lane.pending = None
             self.acknowledged_events += lane.pending_events
             self.acknowledged_beats += lane.pending_beats
+
+    def _patience(self, lane: _Lane) -> float:
+        """Return the seconds that a batch under way still has to be acknowledged."""
+        return lane.pending_since + self._timeout_seconds - asyncio.get_running_loop().time()
 
 
 Tell = Callable[[int, int], None]
@@ -198,7 +206,7 @@ async def play(
         await publisher.drain()
     except (KafkaError, TimeoutError) as error:
         await publisher.settle()
-        reason = str(error) or type(error).__name__
+        reason = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
         raise DeliveryError(
             f"Kafka did not take everything: {reason}; acknowledged are "
             f"{publisher.acknowledged_events:,} of the {publisher.taken_events:,} events sent so far. "

@@ -25,6 +25,8 @@ KNOWN_EVENTS = (
     events.MERGED,
     events.FEEDBACK,
 )
+_MISSPELT = 0.8
+"""From this similarity on a word is taken for a misspelt one: `resolve`, `canceled`, but not `repaired`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _unusual_events(document: SourceDocument, contract: ContractModel) -> Iterat
             for place, condition in conditions.items():
                 named = {event for clause in condition.clauses for event in clause.events} if condition else set()
                 for event in sorted(named.difference(KNOWN_EVENTS)):
-                    if near := suggestion(event, KNOWN_EVENTS):
+                    if near := suggestion(event, KNOWN_EVENTS, _MISSPELT):
                         loc = ("revisions", i, "targets", j, *place)
                         yield document.fault(loc, f"event {shown(event)} is a word of your own, is it meant?{near}")
 

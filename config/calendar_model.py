@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -16,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from typing_extensions import override
@@ -93,9 +96,23 @@ class HoursModel(StrictModel):
     sat: _Day = ()
     sun: _Day = ()
 
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Windows don't overlap, also over midnight; those that can't be read are passed over."""
+        spec = CalendarSpec("hours", "UTC", tuple(tuple(_readable(data.get(day))) for day in WEEKDAYS))
+        yield from (((), fault) for fault in faults_of(spec))
+
     def weekly(self) -> tuple[tuple[Minutes, ...], ...]:
         """Return the windows of Monday to Sunday in minutes of the day."""
         return tuple(tuple(parse_hours(text) for text in getattr(self, day)) for day in WEEKDAYS)
+
+
+def _readable(day: Any) -> Iterator[Minutes]:
+    for text in day if isinstance(day, (list, tuple)) else [day]:
+        if isinstance(text, str):
+            with contextlib.suppress(CalendarError):
+                yield parse_hours(text)
 
 
 class HolidaysModel(StrictModel):
@@ -112,20 +129,34 @@ class HolidaysModel(StrictModel):
     @classmethod
     @override
     def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
-        """A subdivision is one of a country."""
-        if data.get("subdivision") is not None and data.get("country") is None:
-            yield ("country",), "missing: the subdivision of which country?"
+        """The country is known, and the subdivision is one of it."""
+        country, subdivision = data.get("country"), data.get("subdivision")
+        known = _subdivisions_by_country()
+        if country is None:
+            if subdivision is not None:
+                yield ("country",), "missing: the subdivision of which country?"
+        elif isinstance(country, str) and country not in known:
+            yield ("country",), f"unknown country {shown(country)}: write its ISO 3166 code, such as ID or DE"
+        elif isinstance(country, str) and isinstance(subdivision, str) and subdivision not in known[country]:
+            hint = suggestion(subdivision, known[country]) or f": known are {', '.join(known[country]) or 'none'}"
+            yield ("subdivision",), f"unknown subdivision {shown(subdivision)} of {country}{hint}"
+
+    @field_validator("ics")
+    @classmethod
+    def _ics_is_readable(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None:
+            _of_file(name, info)
+        return name
 
     @model_validator(mode="after")
     def _resolve(self, info: ValidationInfo) -> Self:
-        found: list[Problem] = []
-        dates: set[date] = set(self.dates)
-        if self.country is not None:
-            dates |= _of_country(self.country, self.subdivision, found)
+        dates = set(self.dates)
+        # `check` tells what is wrong with them.
+        known = _subdivisions_by_country().get(self.country or "")
+        if self.country is not None and known is not None and self.subdivision in (None, *known):
+            dates.update(holidays.country_holidays(self.country, subdiv=self.subdivision, years=HOLIDAY_YEARS))
         if self.ics is not None:
-            dates |= _of_file(self.ics, (info.context or {}).get(FOLDER), found)
-        if found:
-            raise problems("holidays", found)
+            dates |= _of_file(self.ics, info)
         self._resolved = frozenset(dates)
         return self
 
@@ -135,33 +166,21 @@ class HolidaysModel(StrictModel):
         return self._resolved
 
 
-def _of_country(country: str, subdivision: str | None, found: list[Problem]) -> set[date]:
-    supported = holidays.list_supported_countries(include_aliases=True)
-    if country not in supported:
-        near = suggestion(country, supported) if len(country) > 1 else ""
-        found.append(
-            (("country",), f"unknown country {shown(country)}{near}: write the ISO 3166 code, such as ID or DE")
-        )
-        return set()
-    if subdivision is not None and subdivision not in supported[country]:
-        known = supported[country]
-        hint = suggestion(subdivision, known) or (f": one of {', '.join(known)}" if known else f": {country} has none")
-        found.append((("subdivision",), f"unknown subdivision {shown(subdivision)} of {country}{hint}"))
-        return set()
-    return set(holidays.country_holidays(country, subdiv=subdivision, years=HOLIDAY_YEARS))
+@functools.cache
+def _subdivisions_by_country() -> Mapping[str, list[str]]:
+    return holidays.list_supported_countries(include_aliases=True)
 
 
-def _of_file(name: str, folder: Path | None, found: list[Problem]) -> frozenset[date]:
+def _of_file(name: str, info: ValidationInfo) -> frozenset[date]:
+    folder: Path | None = (info.context or {}).get(FOLDER)
     if folder is None:
-        found.append((("ics",), "can't be read here: the document does not come from a folder"))
-        return frozenset()
+        raise problem("can't be read here: the document does not come from a folder")
     try:
         return all_day_dates((folder / name).read_bytes(), HOLIDAY_YEARS)
     except OSError as error:
-        found.append((("ics",), f"can't read {name}: {error.strerror or error}"))
+        raise problem(f"can't read {name}: {error.strerror or error}") from error
     except ICalendarError as error:
-        found.append((("ics",), f"{name}: {error}"))
-    return frozenset()
+        raise problem(f"{name}: {error}") from error
 
 
 class CalendarModel(StrictModel):
@@ -177,15 +196,11 @@ class CalendarModel(StrictModel):
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
-        spec = self.to_domain()
-        faults = faults_of(spec)
-        if not faults:
-            try:
-                Calendar(spec)
-            except CalendarError as error:
-                faults = [str(error).removeprefix(f"calendar {self.id!r} ")]
-        if faults:
-            raise problems("hours", [(("hours",), fault) for fault in faults])
+        try:
+            Calendar(self.to_domain())
+        except CalendarError as error:
+            fault = str(error).removeprefix(f"calendar {self.id!r} ")
+            raise problems("hours", [(("hours",), fault)]) from error
         return self
 
     def to_domain(self) -> CalendarSpec:

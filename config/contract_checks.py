@@ -134,8 +134,8 @@ def _check_ambiguous(targets: Indexed) -> Iterator[Problem]:
     for (_, first_id, first_metric, first), (index, target_id, metric, scope) in combinations(scopes, 2):
         if metric == first_metric and target_id != first_id and equally_specific(first, scope):
             message = (
-                f"a ticket can match {shown(target_id)} and {shown(first_id)} of the same metric {shown(metric)}, and "
-                f"both name {len(scope)} fields: let applies_to tell them apart, or add one to the target that should win"
+                f"a ticket can match {shown(target_id)} and {shown(first_id)}, both of metric {shown(metric)} and "
+                "equally specific: let applies_to tell them apart, or add a field to the one that should win"
             )
             yield ("targets", index), message
 
@@ -195,6 +195,8 @@ def _check_customers(named: Any, targets: Sequence[tuple[Loc, Mapping[str, Any]]
 
 def check_order(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Revisions ascend in number and effective instant, and nothing is terminated before it is signed."""
+    if data.get("revisions") in ([], ()):
+        yield ("revisions",), "missing: a contract has at least one"
     number: int | None = None
     effective_ms: int | None = None
     signed = False

@@ -185,7 +185,7 @@ class ContractModel(StrictModel):
     supports: tuple[Identifier, ...] = Field((), description="Of an ola or uc: the SLA contracts it underpins.")
     owner: Text = Field(description="Who answers for it.")
     team: Text | None = Field(None, description="Who is told; targets can name another team.")
-    revisions: tuple[RevisionModel, ...] = Field(min_length=1)
+    revisions: tuple[RevisionModel, ...] = Field(json_schema_extra={"minItems": 1})
 
     @classmethod
     @override

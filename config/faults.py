@@ -99,10 +99,13 @@ def path_of(loc: Loc) -> str:
     return text
 
 
-def suggestion(word: object, known: Iterable[str]) -> str:
-    """Return `` (berlin?)`` for ``berln`` if ``berlin`` is known, and an empty string if nothing is near."""
+def suggestion(word: object, known: Iterable[str], similarity: float = 0.6) -> str:
+    """Return `` (berlin?)`` for ``berln`` if ``berlin`` is known, and an empty string if nothing is near.
+
+    ``similarity`` (0..1) is that of difflib: 1 asks for the word itself, in any case.
+    """
     folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(str(word).casefold(), folded, n=1)
+    near = difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=similarity)
     return f" ({folded[near[0]]}?)" if near else ""
 
 

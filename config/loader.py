@@ -173,6 +173,8 @@ def _checked(file: Path, number: int, kind: str, document: YamlDocument) -> Sour
     try:
         model = MODELS[kind].model_validate(document.data, context={FOLDER: file.parent})
     except ValidationError as error:
-        found += problems_of(error, MODELS[kind])
+        # What is spelt ambiguously was told; that it is therefore of a wrong type is no news.
+        spelt = {loc for loc, _ in found}
+        found += [(loc, message) for loc, message in problems_of(error, MODELS[kind]) if loc not in spelt]
     faults = tuple(Fault(name, path_of(loc), message, document.line_of(loc)) for loc, message in found)
     return SourceDocument(name, kind, document, None if faults else model, faults)

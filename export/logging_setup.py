@@ -6,15 +6,16 @@ so are credentials in URLs and bearer tokens inside texts: a library may log wha
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import IO
+from typing import IO, TextIO
 
 import structlog
 from pydantic import SecretStr
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from config.settings import LogSettings
 
@@ -57,6 +58,12 @@ def masked_text(text: str) -> str:
     return _ASSIGNED.sub(rf"\g<1>{MASK}", text)
 
 
+def _write_masked_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)  # plain: the other formats show the values of variables
+    out.write(masked_text(text.getvalue()))
+
+
 class _ProcessHandler(logging.StreamHandler[IO[str]]):
     """The handler of :func:`configure_logging`, told from those of others (of a test, say)."""
 
@@ -83,8 +90,8 @@ def configure_logging(settings: LogSettings, stream: IO[str] | None = None) -> N
     ]
     rendering: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if console:
-        # The renderer formats tracebacks itself; as plain text, so that no value of a variable is shown.
-        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        # This renderer formats tracebacks itself, after the masking of the event.
+        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_write_masked_traceback)
         rendering += [mask_secrets, renderer]
     else:
         rendering += [

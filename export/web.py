@@ -236,9 +236,9 @@ class WebServer:
         WebConfigError
             If the address is taken or not this machine's.
         """
-        runner = web.AppRunner(self._app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(self._app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
         await runner.setup()
-        site = web.TCPSite(runner, self._settings.host, self._settings.port, shutdown_timeout=2.0)
+        site = web.TCPSite(runner, self._settings.host, self._settings.port)
         try:
             await site.start()
         except OSError as error:

@@ -49,20 +49,20 @@ __all__ = [
     "parse_hours",
 ]
 
-EARLIEST_MS: Final = ms_of(datetime(2, 1, 1, tzinfo=UTC))
-"""The first instant calendars cover."""
+_FIRST_YEAR: Final = 1900
+_END_YEAR: Final = 2400
 
-LATEST_MS: Final = ms_of(datetime(9998, 1, 1, tzinfo=UTC))
-"""The end (exclusive) of what calendars cover; ``datetime`` ends two years later, which leaves room for offsets."""
+EARLIEST_MS: Final = ms_of(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC))
+"""The first instant calendars cover. One unset date of a publisher (year 1) must not cost 2,000 compiled years."""
 
-_FIRST_YEAR: Final = 1
-_LAST_YEAR: Final = 9998
+LATEST_MS: Final = ms_of(datetime(_END_YEAR, 1, 1, tzinfo=UTC))
+"""The end (exclusive) of what calendars cover."""
+
 # Around New Year an offset change can make windows of the two years overlap: answers are given only where both are
 # compiled. No zone ever changed by more than a day.
 _MARGIN_MS: Final = 2 * DAY_MS
 # The Gregorian calendar repeats after 400 years, weekdays included: what did not open in them never will.
-_SEARCH_YEARS: Final = 400
-_PROBE_FROM_YEAR: Final = 2000
+_PROBED_YEARS: Final = range(2000, 2400)
 
 
 class WorkCalendar(Protocol):
@@ -153,7 +153,7 @@ class Calendar:
 
     Notes
     -----
-    Windows are compiled by whole years when they are first needed (about 2 ms a year) and kept, so an answer never
+    Windows are compiled by whole years when they are first needed (2 to 5 ms a year) and kept, so an answer never
     depends on what was asked before. All methods raise CalendarError for instants outside ``[EARLIEST_MS, LATEST_MS)``.
     Not thread-safe.
     """
@@ -229,7 +229,7 @@ class Calendar:
         CalendarError
             If the duration is negative or the deadline lies outside the range calendars cover.
         EmptyCalendarError
-            If the calendar does not open for 400 years.
+            If the calendar does not open again.
         """
         if business_ms <= 0:
             _require_not_negative(self.id, business_ms)
@@ -240,7 +240,7 @@ class Calendar:
             deadline_ms = self._opens[i] + worked_ms - self._before[i]
             if deadline_ms <= self._closes[i] and deadline_ms < self._until_ms:
                 break
-            _covered(self.id, start_ms + business_ms)  # at least: don't compile millennia to find that out
+            _covered(self.id, start_ms + business_ms)  # or later: don't compile centuries to find that out
             self._search_later(start_ms)
         if deadline_at is DeadlineAt.NEXT_OPEN and deadline_ms == self._closes[i]:
             return self.next_open(deadline_ms)
@@ -258,7 +258,7 @@ class Calendar:
         Raises
         ------
         EmptyCalendarError
-            If the calendar does not open for 400 years.
+            If the calendar does not open again.
         """
         if self.is_open(instant_ms):
             return EpochMs(instant_ms)
@@ -295,8 +295,7 @@ class Calendar:
         if all((day.month, day.day) in self.spec.closed_yearly for day in leap_year):
             raise EmptyCalendarError(f"calendar {self.id!r} never opens: every day of the year is a holiday")
         # Hours that exist only in the missing hour of a DST change pass the checks above.
-        years = range(_PROBE_FROM_YEAR, _PROBE_FROM_YEAR + _SEARCH_YEARS)
-        if not any(True for year in years for _ in self._windows_of(year)):
+        if not any(True for year in _PROBED_YEARS for _ in self._windows_of(year)):
             raise EmptyCalendarError(f"calendar {self.id!r} never opens: its hours meet holidays or missing hours only")
 
     def _cover(self, instant_ms: int) -> None:
@@ -308,21 +307,20 @@ class Calendar:
             self._compile_next_year()
         if instant_ms < self._from_ms:
             # The year before, too: the margin, and local years that begin before or after the UTC year.
-            self._compile_from(max(min(year, self._first_year) - 1, _FIRST_YEAR))
+            self._compile_from(min(year, self._first_year) - 1)
         while instant_ms >= self._until_ms:
             self._compile_next_year()
 
     def _search_later(self, start_ms: int) -> None:
-        """Compile one more year in search of an opening after ``start_ms``."""
-        searched_ms = self._until_ms - max(self._closes[-1], start_ms)
-        if searched_ms > _SEARCH_YEARS * 366 * DAY_MS:
-            after = format_instant(max(self._closes[-1], start_ms))
-            raise EmptyCalendarError(f"calendar {self.id!r} has no opening in the {_SEARCH_YEARS} years after {after}")
+        """Compile one more year in search of time to work after ``start_ms``."""
+        if self._until_ms == LATEST_MS:
+            after = f"calendar {self.id!r}: after {format_instant(start_ms)} and before the year {_END_YEAR}"
+            if self._closes[-1] <= start_ms:
+                raise EmptyCalendarError(f"{after} it never opens")
+            raise CalendarError(f"{after} it does not open for as long as was asked")
         self._compile_next_year()
 
     def _compile_next_year(self) -> None:
-        if self._last_year >= _LAST_YEAR:
-            raise CalendarError(f"calendar {self.id!r}: no opening before the year {_LAST_YEAR}, where calendars end")
         self._last_year += 1
         for open_ms, close_ms in self._windows_of(self._last_year):
             self._append(open_ms, close_ms)
@@ -331,7 +329,7 @@ class Calendar:
     def _compile_from(self, year: int) -> None:
         """Extend the compiled range back to a year; values of W stay what they were."""
         anchor_ms = self._until_ms - 1
-        worked_ms = self.worked_before(anchor_ms) if self._from_ms <= anchor_ms else 0
+        worked_ms = self.worked_before(anchor_ms)
         windows = [window for earlier in range(year, self._first_year) for window in self._windows_of(earlier)]
         windows.extend(zip(self._opens[1:], self._closes[1:], strict=True))
         self._first_year = year
@@ -355,8 +353,8 @@ class Calendar:
         self._closes.append(close_ms)
 
     def _set_range(self) -> None:
-        self._from_ms = self._start_of(self._first_year) + _MARGIN_MS
-        self._until_ms = self._start_of(self._last_year + 1) - _MARGIN_MS
+        self._from_ms = max(self._start_of(self._first_year) + _MARGIN_MS, EARLIEST_MS)
+        self._until_ms = min(self._start_of(self._last_year + 1) - _MARGIN_MS, LATEST_MS)
 
     def _start_of(self, year: int) -> int:
         return self._zone.occurrences(date(year, 1, 1), 0)[0]
@@ -400,7 +398,8 @@ class Calendar:
 def _covered(calendar_id: str, instant_ms: int) -> EpochMs:
     if not EARLIEST_MS <= instant_ms < LATEST_MS:
         raise CalendarError(
-            f"calendar {calendar_id!r}: the instant {instant_ms} ms is outside the years 2 to 9997 that calendars cover"
+            f"calendar {calendar_id!r}: the instant {instant_ms} ms is outside what calendars cover, the years "
+            f"{_FIRST_YEAR} to {_END_YEAR - 1}"
         )
     return EpochMs(instant_ms)
 

@@ -18,8 +18,8 @@ from sla.zones import CivilZone
 
 WEEK_MS: Final = 7 * DAY_MS
 
-MAX_DURATION_MS: Final = 36_525 * DAY_MS
-"""A hundred years: a longer target is a slip of the pen, and deadlines must stay within what datetimes can show."""
+MAX_DURATION_MS: Final = 3_653 * DAY_MS
+"""Ten years: a longer duration is a slip of the pen, and deadlines must stay within what calendars cover."""
 
 _ELAPSED_UNITS: Final = {"w": WEEK_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
 _BUSINESS_UNITS: Final = {"bh": HOUR_MS, "bm": MINUTE_MS, "bs": SECOND_MS}
@@ -64,7 +64,7 @@ def parse_within(text: str) -> Within:
     ------
     UnitError
         If the text is no duration, is negative, mixes business and elapsed time, is finer than a millisecond, is
-        longer than 100 years, or counts business days, which this release does not know yet.
+        longer than 10 years, or counts business days, which this release does not know yet.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def format_duration(duration_ms: int, business: bool) -> str:
     Returns
     -------
     str
-        What :func:`parse_within` reads back, if not negative and not above 100 years.
+        What :func:`parse_within` reads back, if not negative and not above 10 years.
     """
     rest_ms = abs(duration_ms)
     units = _BUSINESS_UNITS if business else _ELAPSED_UNITS
@@ -189,7 +189,7 @@ def _sum_of(text: str, parts: list[tuple[Fraction, str]], units: dict[str, int])
     if total_ms.denominator != 1:
         raise UnitError(f"{text!r} is finer than a millisecond")
     if total_ms > MAX_DURATION_MS:
-        raise UnitError(f"{text!r} is longer than 100 years")
+        raise UnitError(f"{text!r} is longer than 10 years")
     return DurationMs(total_ms.numerator)
 
 

@@ -13,11 +13,10 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from sla.errors import CalendarError
-from sla.units import DAY_MS, MINUTE_MS, EpochMs, datetime_of
+from sla.units import DAY_MS, MINUTE_MS, SECOND_MS, EpochMs, datetime_of
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _ONE_DAY: Final = timedelta(days=1)
-_ONE_MS: Final = timedelta(milliseconds=1)
 
 
 class CivilZone:
@@ -52,11 +51,13 @@ class CivilZone:
         minute : int
             Local minute of the day, 0..1439.
         """
-        wall = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=self._zone)
+        hour, minute_of_hour = divmod(minute, 60)
         wall_ms = (day.toordinal() - _EPOCH_ORDINAL) * DAY_MS + minute * MINUTE_MS
         # PEP 495: around an offset change, fold=0 reads the local time with the offset before it, fold=1 after it.
-        first_ms = wall_ms - _offset_ms(wall)
-        last_ms = wall_ms - _offset_ms(wall.replace(fold=1))
+        before = datetime(day.year, day.month, day.day, hour, minute_of_hour, tzinfo=self._zone, fold=0)
+        after = datetime(day.year, day.month, day.day, hour, minute_of_hour, tzinfo=self._zone, fold=1)
+        first_ms = wall_ms - _offset_ms(before)
+        last_ms = wall_ms - _offset_ms(after)
         if first_ms > last_ms:
             first_ms = last_ms = self._change_between(last_ms, first_ms)
         return EpochMs(first_ms), EpochMs(last_ms)
@@ -113,7 +114,7 @@ class CivilZone:
 def _offset_ms(aware: datetime) -> int:
     offset = aware.utcoffset()
     assert offset is not None, "the datetime has a zone"
-    return offset // _ONE_MS
+    return offset.days * DAY_MS + offset.seconds * SECOND_MS
 
 
 @cache

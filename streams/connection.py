@@ -127,9 +127,27 @@ async def consumer_client(kafka: KafkaSettings, **options: Any) -> AsyncIterator
         await start_client(consumer.start, kafka)
         yield consumer
     finally:
-        # aiokafka cancels and awaits a task of its own; one that never ran passes the cancellation on to us.
-        await asyncio.sleep(0)
-        await consumer.stop()
+        await stop_consumer(consumer)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer whatever the state of its broker, and close its connections.
+
+    aiokafka's ``stop`` cancels and awaits tasks of its own. One that waits to try again, or has not run yet, hands the
+    cancellation on to the caller, and the rest stays open.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping})
+    if not stopping.cancelled():
+        stopping.result()
+        return
+    fetcher = consumer._fetcher  # noqa: SLF001  # nothing public closes what `stop` left open
+    tasks = {fetcher._fetch_task, *fetcher._pending_tasks} if fetcher is not None else set()  # noqa: SLF001
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    await consumer._client.close()  # noqa: SLF001
 
 
 _CONSUMER_OPTIONS: Final[dict[str, Any]] = {

@@ -7,7 +7,7 @@ Headers of a dead letter, beside those the record came with:
 ``slawatch-detail``    prose for the publisher
 ``slawatch-topic``     where it came from, with ``slawatch-partition`` and ``slawatch-offset``
 ``slawatch-timestamp`` its Kafka timestamp there, epoch ms
-``slawatch-replays``   how often it has been replayed; absent: never
+``slawatch-replays``   how often it has been replayed, with ``slawatch-replayed-from``; absent: never
 ====================== ==========================================================================================
 
 A replay sends key and value to the topic they came from, with ``slawatch-replayed-from`` (the dead letter's id) and
@@ -56,6 +56,7 @@ OUR_FAULTS: Final = frozenset({Reason.INTERNAL_ERROR, Reason.UNKNOWN_VERSION})
 """Reasons that speak of this release rather than of one publisher."""
 
 _PREFIX: Final = "slawatch-"
+_OF_A_REPLAY: Final = frozenset({REPLAYS, REPLAYED_FROM})
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -80,6 +81,8 @@ class DeadLetter:
         When it was put here (broker's clock).
     replays : int
         How often it had been replayed before.
+    replayed_from : str or None
+        Id of the dead letter whose replay this record was; None if it was not replayed.
     key, value : bytes or None
         As received.
     headers : tuple
@@ -95,6 +98,7 @@ class DeadLetter:
     timestamp_ms: int
     dead_at_ms: int
     replays: int
+    replayed_from: str | None
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
@@ -117,9 +121,9 @@ def dead_letter_headers(
     topic, partition, offset, timestamp_ms
         Of the record that could not be taken in.
     headers
-        The record's own headers; of slawatch's among them only the count of replays is carried on.
+        The record's own headers; of slawatch's among them only those of a replay are carried on.
     """
-    kept = [(name, value) for name, value in headers or () if not name.startswith(_PREFIX) or name == REPLAYS]
+    kept = [(name, value) for name, value in headers or () if not name.startswith(_PREFIX) or name in _OF_A_REPLAY]
     return [
         *kept,
         (REASON, reason.value.encode()),
@@ -152,6 +156,7 @@ def dead_letter_of(record: ConsumerRecord) -> DeadLetter:
             timestamp_ms=int(found[TIMESTAMP]),
             dead_at_ms=record.timestamp,
             replays=replays_of(record.headers),
+            replayed_from=found[REPLAYED_FROM].decode() if found.get(REPLAYED_FROM) else None,
             key=record.key,
             value=record.value,
             headers=tuple((name, value) for name, value in record.headers if not name.startswith(_PREFIX)),
@@ -174,7 +179,7 @@ def replay_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     """Return the headers of a replay: the record's own, where it comes from, and the count for the loop guard."""
     return [
         *letter.headers,
-        (REPLAYED_FROM, f"{DEAD_LETTERS}:{letter.id}".encode()),
+        (REPLAYED_FROM, letter.id.encode()),
         (REPLAYS, b"%d" % (letter.replays + 1)),
     ]
 
@@ -279,6 +284,18 @@ async def read_dead_letters(
         else:
             if reason is None or letter.reason == reason:
                 yield letter
+
+
+async def replayable(settings: Settings, reason: str, *, since_ms: int | None = None) -> list[DeadLetter]:
+    """Return the dead letters of a reason, oldest first, without those whose replay has failed again.
+
+    A replay that failed left a newer dead letter of the same record: sending both would double them each time.
+    """
+    letters = [
+        letter async for letter in read_dead_letters(settings, since_ms=since_ms) if isinstance(letter, DeadLetter)
+    ]
+    superseded = {letter.replayed_from for letter in letters}
+    return [letter for letter in letters if letter.reason == reason and letter.id not in superseded]
 
 
 async def find_dead_letters(settings: Settings, ids: Iterable[str]) -> list[DeadLetter]:

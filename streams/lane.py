@@ -23,7 +23,8 @@ _paused_partitions
 faust Consumer.perform_seek                         nothing may be handed out between the seek and
                                                     flow_control.resume() (faust#596); seek to our own positions
 faust AIOKafkaConsumerThread._fetch_records,        hand out C records as they are; note what was handed out;
-_create_worker_consumer, _ensure_consumer           read_committed and a shorter long poll
+_create_worker_consumer, _ensure_consumer,          read_committed and a shorter long poll; ask for offsets beside the
+thread_loop                                         fetch, not after it
 aiokafka Fetcher._records,                          skip one Python object per record (+20-60 %)
 FetchResult._partition_records._consumer_record
 aiokafka GroupCoordinator._do_heartbeat             know when the group last heard from us: a former owner of an alert
@@ -31,14 +32,16 @@ aiokafka GroupCoordinator._do_heartbeat             know when the group last hea
 aiokafka AIOKafkaConsumer._isolation_level,         settings Faust does not pass on
 _fetch_max_wait_ms, _subscription
 faust App._new_transport                            install the transport below
+faust App._create_directories                       make none: nothing is kept on disk
 ==================================================  ===================================================================
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,9 +66,8 @@ PRIVATE_NAMES: Final = {
         "_fetch_records",
         "_create_worker_consumer",
         "_ensure_consumer",
-        "call_thread",
     ),
-    "faust.app.base:App": ("_new_transport",),
+    "faust.app.base:App": ("_new_transport", "_create_directories"),
     "aiokafka.consumer.fetcher:FetchResult": ("has_more",),
     "aiokafka.consumer.group_coordinator:GroupCoordinator": ("_do_heartbeat",),
 }
@@ -190,7 +192,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def watermarks(self, tps: Iterable[TP]) -> dict[TP, Watermark]:
         """Ask for the end offsets; runs in the consumer's thread, so positions and hand-outs fit each other."""
-        return await self.call_thread(self._watermarks, list(tps))  # type: ignore[no-any-return]
+        return await self._in_thread(self._watermarks(list(tps)))  # type: ignore[no-any-return]
+
+    async def log_bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """Return (log start, end offset) of partitions."""
+        return await self._in_thread(self._log_bounds(list(tps)))  # type: ignore[no-any-return]
+
+    async def _in_thread(self, work: Coroutine[Any, Any, Any]) -> Any:
+        # Not call_thread: its queue runs one call after another, and a fetch may wait there for a second.
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
+    async def _log_bounds(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
+        consumer = self._ensure_consumer()
+        starts = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        return {tp: (starts[tp], ends[tp]) for tp in tps}
 
     async def _watermarks(self, tps: list[TP]) -> dict[TP, Watermark]:
         consumer = self._ensure_consumer()
@@ -230,6 +246,10 @@ class Consumer(driver.Consumer):
     async def watermarks(self, tps: Iterable[TP]) -> dict[TP, Watermark]:
         """Return the watermarks of assigned partitions that have a position; see :class:`Watermark`."""
         return await self._thread.watermarks(tps)  # type: ignore[no-any-return]
+
+    async def log_bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """Return (log start, end offset) of partitions."""
+        return await self._thread.log_bounds(tps)  # type: ignore[no-any-return]
 
     def batch_size(self, topic: str) -> int | None:
         """Return the chunk size of a topic of the lane, None for a topic read record by record."""
@@ -326,6 +346,9 @@ class LaneApp(faust.App):
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Nothing is kept on disk: a worker needs Kafka and nothing else."""
 
     def heartbeat_age_seconds(self) -> float:
         """Return how long ago the group coordinator last answered; infinite before the first answer."""

@@ -174,7 +174,7 @@ class PartitionRunner:
 
     async def _run(self, outbox: list[tuple[int, list[Output]]]) -> None:
         for _, outputs in outbox:
-            await asyncio.gather(*await self._sender.send(outputs))
+            await self._sender.send(outputs)
         more = False
         while True:
             chunk = await self._next_chunk(0.0 if more else self._tick_seconds)
@@ -294,7 +294,7 @@ class PartitionRunner:
                 await step.written
                 write_seconds = time.perf_counter() - step.handed_over
                 if step.outputs:
-                    await asyncio.gather(*await self._sender.send(step.outputs))
+                    await self._sender.send(step.outputs)
                 self._under_way.release()
                 self._observer.step_done(step.kind, step.seconds, write_seconds, step.rows, len(step.outputs))
             if step.event is not None:

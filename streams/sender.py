@@ -1,8 +1,14 @@
-"""Sends the outputs of steps: in order per source, acknowledged by all replicas, through one idempotent producer."""
+"""Sends the outputs of steps: in order per source, acknowledged by all in-sync replicas, through one producer.
+
+Runners of many partitions send to few destinations. Each destination has one queue and one batch on its way; what
+arrives meanwhile goes into the next batch together, whichever runner it came from: under load few large requests, at
+rest no delay. (aiokafka's ``send_batch`` with several waiters on one partition starves some of them into a timeout.)
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -11,21 +17,42 @@ from aiokafka import AIOKafkaProducer
 from streams.ownership import WRITE_TIMEOUT_MS
 from streams.state_rows import Output
 
-_LARGEST_BATCH_BYTES: Final = 900_000
+LARGEST_BATCH_BYTES: Final = 900_000
 """Below the default max.message.bytes (1 MiB) of public topics."""
+
+LARGEST_RECORD_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Delivery:
+    """The outputs of one call: done when the last of them is acknowledged."""
+
+    __slots__ = ("future", "open")
+
+    def __init__(self, count: int) -> None:
+        self.open = count
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def acknowledged(self, count: int) -> None:
+        self.open -= count
+        if not self.open and not self.future.done():
+            self.future.set_result(None)
+
+    def failed(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class OutputSender:
     """The process's producer for everything that is not state.
 
-    Records of one call go out in their order within each destination partition; calls for one source must follow one
-    another (the runner of a partition does). A failed send raises: the worker stops, and the next owner sends the
-    outbox again.
+    A failed send raises in every call it concerns: the worker stops, and the next owner sends the outbox again.
     """
 
     def __init__(self, client: Mapping[str, Any]) -> None:
         self._options = {**client, "request_timeout_ms": WRITE_TIMEOUT_MS}
         self._producer: Any = None
+        self._queues: dict[tuple[str, int], deque[tuple[Output, _Delivery]]] = {}
+        self._pumps: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Connect."""
@@ -34,45 +61,75 @@ class OutputSender:
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
-            max_batch_size=_LARGEST_BATCH_BYTES,
-            max_request_size=4 * _LARGEST_BATCH_BYTES,
+            max_batch_size=LARGEST_BATCH_BYTES,
+            max_request_size=LARGEST_RECORD_BYTES,
         )
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Flush and disconnect."""
+        """Wait for what is on its way and disconnect."""
+        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await producer.stop()
 
-    async def send(self, outputs: Iterable[Output]) -> list[asyncio.Future[Any]]:
-        """Queue outputs; the futures resolve when the broker has them."""
-        producer = self._producer
-        batches: dict[tuple[str, int], Any] = {}
-        futures: list[asyncio.Future[Any]] = []
+    def send(self, outputs: Iterable[Output]) -> asyncio.Future[None]:
+        """Queue outputs; the future resolves when the broker has all of them.
+
+        Outputs of one source must come in calls in their order; they reach each destination in that order.
+        """
+        outputs = list(outputs)
+        delivery = _Delivery(len(outputs))
+        if not outputs:
+            delivery.future.set_result(None)
         for output in outputs:
             destination = (output.topic, output.partition)
-            batch = batches.get(destination)
-            if batch is None:
-                batch = batches[destination] = producer.create_batch()
+            queue = self._queues.get(destination)
+            if queue is None:
+                queue = self._queues[destination] = deque()
+            queue.append((output, delivery))
+            if destination not in self._pumps:
+                self._pumps[destination] = asyncio.create_task(self._pump(destination, queue))
+        return delivery.future
+
+    async def _pump(self, destination: tuple[str, int], queue: deque[tuple[Output, _Delivery]]) -> None:
+        deliveries: dict[_Delivery, int] = {}
+        try:
+            while queue:
+                deliveries = {}
+                future = await self._send_some(destination, queue, deliveries)
+                await future
+                for delivery, count in deliveries.items():
+                    delivery.acknowledged(count)
+        except BaseException as error:  # noqa: BLE001 - told to every caller concerned
+            for delivery in {*deliveries, *(delivery for _, delivery in queue)}:
+                delivery.failed(error)
+            queue.clear()
+        finally:
+            del self._pumps[destination]
+
+    async def _send_some(
+        self,
+        destination: tuple[str, int],
+        queue: deque[tuple[Output, _Delivery]],
+        deliveries: dict[_Delivery, int],
+    ) -> asyncio.Future[Any]:
+        """Send as many queued outputs as fit into one batch; ``deliveries`` receives whose they are."""
+        topic, partition = destination
+        batch = self._producer.create_batch()
+        while queue:
+            output, delivery = queue[0]
             headers = list(output.headers)
             if batch.append(key=output.key, value=output.value, timestamp=None, headers=headers) is None:
-                if not batch.record_count():
-                    # Larger than a batch: let the broker judge it by the topic's own limit.
-                    futures.append(
-                        await producer.send(output.topic, output.value, output.key, output.partition, headers=headers)
-                    )
-                    continue
-                futures.append(await self._send_batch(batch, destination))
-                batch = batches[destination] = producer.create_batch()
-                if batch.append(key=output.key, value=output.value, timestamp=None, headers=headers) is None:
-                    raise ValueError(f"an output of {len(output.value or b'')} bytes does not fit into a batch")
-        for destination, batch in batches.items():
-            if batch.record_count():
-                futures.append(await self._send_batch(batch, destination))
-        return futures
-
-    async def _send_batch(self, batch: Any, destination: tuple[str, int]) -> asyncio.Future[Any]:
-        batch.close()
-        topic, partition = destination
-        return await self._producer.send_batch(batch, topic, partition=partition)  # type: ignore[no-any-return]
+                break
+            queue.popleft()
+            deliveries[delivery] = deliveries.get(delivery, 0) + 1
+        if deliveries:
+            batch.close()
+            return await self._producer.send_batch(batch, topic, partition=partition)  # type: ignore[no-any-return]
+        # The first one alone is larger than a batch: the topic's own limit judges it (dead letters may be large).
+        output, delivery = queue.popleft()
+        deliveries[delivery] = 1
+        return await self._producer.send(  # type: ignore[no-any-return]
+            topic, output.value, output.key, partition, headers=list(output.headers)
+        )

@@ -191,13 +191,24 @@ class Stage:
             if generation_id != self.app.consumer_generation_id:
                 return  # a newer generation is on its way: taking now could fence its rightful owners
             mine = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self.state_topic}
-            await asyncio.gather(*(self._give_up(partition) for partition in set(self._owned) - mine))
-            await asyncio.gather(*(self._take(partition) for partition in sorted(mine)))
+            lost = sorted(set(self._owned) - mine)
+            started = time.perf_counter()
+            await asyncio.gather(*(self._give_up(partition) for partition in lost))
+            kept = await asyncio.gather(*(self._take(partition) for partition in sorted(mine)))
             self._taken_at = time.monotonic()
+            log.info(
+                "partitions taken",
+                stage=self.name,
+                partitions=sorted(mine),
+                kept_in_memory=sum(kept),
+                given_up=lost,
+                seconds=round(time.perf_counter() - started, 3),
+            )
         except Exception as error:  # noqa: BLE001 - Faust would only log it
             self._halt(error)
 
-    async def _take(self, partition: int) -> None:
+    async def _take(self, partition: int) -> bool:
+        """Take one partition; return whether its memory is still current."""
         owned = self._owned.get(partition)
         if owned is None:
             owned = self._owned[partition] = _Partition(Owner(self._client, self.state_topic, partition, self._worker))
@@ -213,14 +224,7 @@ class Stage:
             owned.runner, owned.rows, owned.restored_offset = None, {}, None
         changed = former_id not in {-1, owned.owner.producer_id}
         self._observer.partition_taken(self.name, partition, restored=not is_current, producer_id_changed=changed)
-        log.info(
-            "partition taken",
-            stage=self.name,
-            partition=partition,
-            marker_offset=marker_offset,
-            restore=not is_current,
-            producer_id=owned.owner.producer_id,
-        )
+        return is_current
 
     async def _give_up(self, partition: int) -> None:
         owned = self._owned.pop(partition)
@@ -229,7 +233,6 @@ class Stage:
             await owned.runner.stop()
         await owned.owner.close()
         self._observer.partition_given_up(self.name, partition)
-        log.info("partition given up", stage=self.name, partition=partition)
 
     # --- restore ---------------------------------------------------------------------------------------------------
 
@@ -257,19 +260,25 @@ class Stage:
     async def on_restored(self, partitions: set[int]) -> None:
         """Build the restored partitions and let them run."""
         try:
-            for partition in sorted(partitions & set(self._owned)):
-                owned = self._owned[partition]
+            started, rows = time.perf_counter(), 0
+            tps = [TP(self.source_topic, partition) for partition in sorted(partitions & set(self._owned))]
+            bounds = await self.app.consumer.log_bounds(tps)
+            for tp in tps:
+                owned = self._owned[tp.partition]
                 if owned.runner is None:
-                    await self._build(partition, owned)
+                    rows += len(owned.rows)
+                    await self._build(tp.partition, owned, bounds[tp])
                 else:
                     owned.runner.resume()
             self._suspended = False
+            seconds = round(time.perf_counter() - started, 3)
+            log.info("partitions restored", stage=self.name, partitions=len(self.runners), rows=rows, seconds=seconds)
         except Exception as error:  # noqa: BLE001 - Faust loses exceptions of this callback
             self._halt(error)
 
-    async def _build(self, partition: int, owned: _Partition) -> None:
+    async def _build(self, partition: int, owned: _Partition, bounds: tuple[int, int]) -> None:
         started = time.perf_counter()
-        if (owned.restored_offset or -1) < owned.owner.marker_offset:
+        if owned.restored_offset is None or owned.restored_offset < owned.owner.marker_offset:
             raise RestoreIncompleteError(
                 f"{self.state_topic}/{partition}: restored to offset {owned.restored_offset}, "
                 f"the takeover marker is at {owned.owner.marker_offset}"
@@ -281,7 +290,8 @@ class Stage:
         encoded = rows.pop(POSITION_KEY, None)
         position = decode_position(encoded) if encoded else Position()
         outbox = [decode_outbox(rows.pop(key)) for key in [key for key in rows if key[:1] == SYSTEM_PREFIX]]
-        owned.log_start = await self._judge_loss(partition, position)
+        owned.log_start = bounds[0]
+        self._judge_loss(partition, position, bounds)
         processor = self._make_processor(partition)
         view = await self._register_at_least(position)
         if view is not None and is_newer(view, position.register_offsets):
@@ -302,15 +312,6 @@ class Stage:
         )
         seconds = time.perf_counter() - started
         self._observer.restore_done(self.name, partition, len(rows), seconds)
-        log.info(
-            "partition restored",
-            stage=self.name,
-            partition=partition,
-            rows=len(rows),
-            seconds=round(seconds, 3),
-            offset=position.offset,
-            seq=position.seq,
-        )
         owned.runner.start(outbox)
 
     async def _register_at_least(self, position: Position) -> RegisterView | None:
@@ -325,12 +326,9 @@ class Stage:
             f"{dict(view.offsets) if view else {}}: were the register topics recreated?"
         )
 
-    async def _judge_loss(self, partition: int, position: Position) -> int:
-        """Return the source's log start; raise if records between the position and the log are gone."""
-        tp = TP(self.source_topic, partition)
-        consumer = self.app.consumer
-        start = (await consumer.earliest_offsets(tp))[tp]
-        end = (await consumer.highwaters(tp))[tp]
+    def _judge_loss(self, partition: int, position: Position, bounds: tuple[int, int]) -> None:
+        """Raise if records between the position and the log are gone and nobody has accepted that."""
+        start, end = bounds
         following = position.offset + 1
         if position.offset >= 0 and not start <= following <= end:
             where = "before the log's start" if following < start else "behind the log's end"
@@ -342,7 +340,6 @@ class Stage:
                 raise LostRecordsError(detail)
             log.warning("lost records accepted", detail=detail)
             position.offset = min(max(following, start), end) - 1
-        return int(start)
 
     def start_offsets(self) -> dict[TP, int]:
         """Return where to go on, for every source partition owned and assigned."""

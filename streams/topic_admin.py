@@ -205,6 +205,8 @@ async def _wait_until_in_force(admin: AIOKafkaAdminClient, topics: Topics) -> No
         lines += [f"{topic.name}: has partitions without a leader" for topic in topics.all if topic.name in leaderless]
         if not lines:
             return
+        if fixed := [difference.line for difference in found if not difference.fixable]:
+            raise TopicsDiffer(fixed)  # someone else created it meanwhile, and otherwise
         if asyncio.get_running_loop().time() > deadline:
             raise TopicsDiffer(
                 [f"applied, but not in force after {_IN_FORCE_SECONDS:g} s; look at the brokers", *lines]

@@ -125,10 +125,10 @@ CHANNELS: Final = Choice([("portal", 0.5), ("email", 0.3), ("phone", 0.2)])
 PRIORITIES: Final = {
     profile.name: profile
     for profile in (
-        PriorityProfile("P1", 1, solved_at_desk=0.15, work_minutes=50, overlooked_minutes=12, expected_hours=4),
+        PriorityProfile("P1", 1, solved_at_desk=0.15, work_minutes=50, overlooked_minutes=12, expected_hours=2.5),
         PriorityProfile("P2", 2, solved_at_desk=0.35, work_minutes=55, overlooked_minutes=90, expected_hours=8),
-        PriorityProfile("P3", 3, solved_at_desk=0.60, work_minutes=50, overlooked_minutes=330, expected_hours=60),
-        PriorityProfile("P4", 4, solved_at_desk=0.70, work_minutes=40, overlooked_minutes=600, expected_hours=200),
+        PriorityProfile("P3", 3, solved_at_desk=0.60, work_minutes=50, overlooked_minutes=540, expected_hours=100),
+        PriorityProfile("P4", 4, solved_at_desk=0.70, work_minutes=40, overlooked_minutes=1500, expected_hours=220),
     )
 }
 ON_CALL_RANK: Final = 2
@@ -155,8 +155,8 @@ DESK_ASKS_CUSTOMER: Final = 0.12
 SECOND_LINE_ASKS_CUSTOMER: Final = 0.18
 SECOND_LINE_ASKS_VENDOR: Final = 0.08
 HANDED_ON: Final = 0.08
-OVERLOOKED: Final = 0.07
-TRIED_OUT: Final = 0.18
+OVERLOOKED: Final = 0.09
+TRIED_OUT: Final = 0.2
 """Second line: the solution runs on trial before the ticket is resolved; nobody works on it, its clocks run."""
 MOST_DETOURS: Final = 3
 """Waits and hand-overs of one ticket before it is solved in any case."""

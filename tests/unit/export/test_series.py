@@ -37,7 +37,14 @@ def test_the_same_labels_give_the_same_series_by_place_or_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("values", "named"),
-    [((), {}), (("t",), {}), (("t", 1, 2), {}), ((), {"topic": "t"}), (("t",), {"partition": 1}), ((), {"a": 1, "b": 2})],
+    [
+        ((), {}),
+        (("t",), {}),
+        (("t", 1, 2), {}),
+        ((), {"topic": "t"}),
+        (("t",), {"partition": 1}),
+        ((), {"a": 1, "b": 2}),
+    ],
 )
 def test_labels_other_than_the_catalogues_are_refused(values: tuple[str, ...], named: dict[str, str]) -> None:
     with pytest.raises(MetricUsageError, match="slawatch_lag_seconds has the labels"):

@@ -66,7 +66,7 @@ def test_replays_are_counted_on_through_the_next_rejection():
     for replays in range(1, 5):
         replayed = replay_headers(dead_letter_of(_record(headers)))
         assert replays_of(replayed) == replays
-        assert ("slawatch-replayed-from", b"sla.dead-letters:0:17") in replayed
+        assert ("slawatch-replayed-from", b"0:17") in replayed
         headers = _headers(headers=replayed)
         letter = dead_letter_of(_record(headers))
         assert (letter.replays, letter.headers) == (replays, (("traceparent", b"00-1"),))
