@@ -71,7 +71,8 @@ e2e: $(READY) ## whole processes: Kafka, workers, Prometheus, Alertmanager
 	@scripts/run-tests e2e tests -m e2e --ignore=tests/unit --ignore=tests/property $(REQUIRE) $(PYTEST_ARGS)
 
 bench: $(READY) ## throughput, restore, latency, memory, beside stock Faust
-	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@$(BIN)/python -m pytest benchmarks/micro -q $(PYTEST_ARGS)
+	@for program in $(wildcard benchmarks/pipeline/bench_*.py); do printf '\n== %s\n' $$program; $(BIN)/python $$program $(BENCH_ARGS); done
 
 format: $(READY) ## format the code, apply safe fixes
 	$(BIN)/ruff format .

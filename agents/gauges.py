@@ -43,6 +43,8 @@ class Gauges:
                     case AlertProcessor() as processor:
                         for name, count in processor.book.firing_by_name().items():
                             metrics.alerts_firing.labels(alert=name, topic=topic, partition=partition).set(count)
+                    case _:
+                        raise TypeError(f"no gauges for {type(runner.processor).__name__}")
         for topic, partition in self._known - owned:
             metrics.forget_partition(topic, partition)
         self._known = owned
@@ -56,7 +58,12 @@ class Gauges:
             contract = contract_of.get(target_id)
             if contract is None:
                 continue
-            labels = {"contract": contract, "target": target_id, "topic": topic, "partition": partition}
+            labels: dict[str, str | int] = {
+                "contract": contract,
+                "target": target_id,
+                "topic": topic,
+                "partition": partition,
+            }
             metrics.clocks_open.labels(**labels).set(is_open)
             metrics.clocks_at_risk.labels(**labels).set(max(0, at_risk - breached))
             metrics.clocks_breached_open.labels(**labels).set(breached)
@@ -68,7 +75,7 @@ class Gauges:
         for attainment in engine.attainments():
             target = attainment.target
             assert target.objective is not None
-            labels = {
+            labels: dict[str, str | int] = {
                 "contract": target.contract,
                 "objective": target.objective.id,
                 "topic": topic,

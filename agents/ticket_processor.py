@@ -224,7 +224,10 @@ class TicketProcessor:
 
     def _alert(self, alert: Alert) -> Output:
         return Output(
-            self._alerts, partition_of(alert.id.encode(), self._alert_partitions), alert.id.encode(), encode_alert(alert)
+            self._alerts,
+            partition_of(alert.id.encode(), self._alert_partitions),
+            alert.id.encode(),
+            encode_alert(alert),
         )
 
     def _place(self, key: str, partitions: int) -> int:

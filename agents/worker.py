@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import structlog
 
+from agents.api import Api
 from agents.app import Application, create_app
 from agents.gauges import Gauges
 from agents.pusher import Pusher
@@ -36,9 +37,7 @@ def halt(error: BaseException) -> NoReturn:
 
     Not an exception: whatever would catch it (Faust logs and goes on) might write or acknowledge more.
     """
-    log.critical(
-        "worker stops", reason=f"{type(error).__name__}: {error}", exit_code=EXIT_DURABILITY, exc_info=error
-    )
+    log.critical("worker stops", reason=f"{type(error).__name__}: {error}", exit_code=EXIT_DURABILITY, exc_info=error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_DURABILITY)
@@ -63,13 +62,11 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     health = Health(metrics)
     probe = EventLoopProbe(metrics=metrics)
     _add_checks(health, application, probe)
-    web = WebServer(create_web(metrics, health, settings=settings.web), settings.web)
+    web = WebServer(create_web(metrics, health, Api(application).routes(), settings=settings.web), settings.web)
     metrics.before_exposition(Gauges(application).refresh)
     client = AlertmanagerClient(settings.alertmanager, metrics=metrics)
     app = application.app
-    pusher = Pusher(
-        application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds
-    )
+    pusher = Pusher(application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from cli import broker, contracts, dead_letters, events, topics, worker
+from cli import broker, contracts, contracts_apply, dead_letters, demo, events, topics, worker
 
 app = typer.Typer(
     name="slawatch",
@@ -29,6 +29,8 @@ def root() -> None:
 
 # One line a command. A function: app.command("name")(module.function); a group: app.add_typer(module.app, name="name").
 app.command("broker")(broker.broker)
+app.command("demo")(demo.demo)
+contracts.app.command("apply")(contracts_apply.apply)
 app.add_typer(contracts.app, name="contracts")
 app.command("worker")(worker.worker)
 app.add_typer(topics.app, name="topics")

@@ -14,10 +14,10 @@ from itertools import combinations
 from typing import Any
 
 from config.faults import Loc, Problem, shown
-from config.fields import parse_date, read_scope, text_of
+from config.fields import parse_date, parse_share, read_scope, text_of
 from sla.contract import ContractType, Level
 from sla.errors import UnitError
-from sla.units import parse_instant, parse_ratio
+from sla.units import parse_instant
 
 CUSTOMER = "customer"
 """The ticket field that names the customer; a contract's customer scope is a condition on it."""
@@ -54,8 +54,8 @@ def mappings(data: Mapping[str, Any], name: str) -> Indexed:
 def ratio(value: Any) -> Fraction | None:
     """Return a share as written, or None if it is none."""
     try:
-        return parse_ratio(value if isinstance(value, str) else str(value))
-    except (UnitError, ZeroDivisionError):
+        return parse_share(value)
+    except ValueError:
         return None
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import date
+from fractions import Fraction
 from typing import Annotated, Any, Final
 from zoneinfo import available_timezones
 
@@ -96,15 +97,21 @@ def parse_date(value: Any) -> date:
     raise problem(f"{shown(value)} is no date: write it like 2026-12-31")
 
 
-def _share(value: Any) -> str:
+def parse_share(value: Any) -> Fraction:
+    """Read a share as written, ``95%`` or ``0.95``: exact, 0..1."""
     text = value if isinstance(value, str) else shown(value)
+    # Fractions and exponents are no spellings of a share, and 1e999999999 would take forever to read.
     if not _SHARE.match(text):
         raise problem(f"{shown(value)} is no share: write 95% or 0.95")
     try:
-        parse_ratio(text)
+        return parse_ratio(text)
     except UnitError as error:
         raise problem(str(error)) from error
-    return text
+
+
+def _share(value: Any) -> str:
+    parse_share(value)
+    return value if isinstance(value, str) else shown(value)
 
 
 def _within(value: Any) -> str:
@@ -243,7 +250,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_values_of), WithJsonSchema(_
 InstantText = Annotated[str, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An instant with its zone, RFC 3339."""
 
-DateText = Annotated[date, PlainValidator(parse_date), WithJsonSchema({"type": "string", "pattern": _DATE.pattern})]
+DateText = Annotated[date, BeforeValidator(parse_date), WithJsonSchema({"type": "string", "pattern": _DATE.pattern})]
 """A day, ``2026-12-31``."""
 
 ShareText = Annotated[
@@ -263,7 +270,7 @@ TimezoneName = Annotated[
 
 Scope = Annotated[
     dict[str, tuple[str, ...]],
-    PlainValidator(read_scope),
+    BeforeValidator(read_scope),
     WithJsonSchema({"type": "object", "additionalProperties": _VALUES_SCHEMA}),
 ]
 """Ticket fields with the values a ticket must have."""

@@ -107,7 +107,8 @@ def _files_of(paths: Sequence[Path], faults: list[Fault]) -> Iterator[Path]:
     seen: set[Path] = set()
     folders = list(paths)
     for path in paths:
-        sibling = path.parent / _CALENDARS_FOLDER
+        # `.` has no parent by name.
+        sibling = (path.parent if path.name == _CONTRACTS_FOLDER else path / "..") / _CALENDARS_FOLDER
         if path.resolve().name == _CONTRACTS_FOLDER and path.is_dir() and sibling.is_dir():
             folders.append(sibling)
     for path in folders:

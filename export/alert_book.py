@@ -28,7 +28,8 @@ from enum import Enum
 import msgspec
 
 from export.pushed_alert import ALERT_NAME, InvalidAlertError, PushedAlert, name_faults, without_empty
-from sla.outcome import Alert, AlertState
+from sla.outcome import Alert, AlertKind, AlertState
+from sla.units import format_instant
 
 ROW_FORMAT = 1
 """Leading byte of a stored row."""
@@ -155,13 +156,26 @@ class AlertBook:
         return sum(entry.row.state is AlertState.FIRING for entry in self._entries.values())
 
     def firing_by_name(self) -> dict[str, int]:
-        """Return how many alerts fire, by ``alertname``."""
-        counts: dict[str, int] = {}
+        """Return how many alerts fire, by ``alertname``; 0 for a kind none of which fires, so that its gauge falls."""
+        counts = {kind.value: 0 for kind in AlertKind}
         for entry in self._entries.values():
             if entry.row.state is AlertState.FIRING:
                 name = entry.row.labels[ALERT_NAME]
                 counts[name] = counts.get(name, 0) + 1
         return counts
+
+    def documents(self) -> list[dict[str, object]]:
+        """Return what the book holds as JSON documents, by alert id."""
+        return [
+            {
+                "id": alert_id,
+                "state": entry.row.state.value,
+                "starts_at": format_instant(entry.row.starts_at_ms),
+                "labels": dict(entry.row.labels),
+                "annotations": dict(entry.row.annotations),
+            }
+            for alert_id, entry in sorted(self._entries.items())
+        ]
 
     def apply(self, alert: Alert, now_ms: int) -> Applied:
         """Take in one decision; the last one of an alert id is in force. Repeating it changes nothing.

@@ -277,7 +277,12 @@ STATE_ROWS = GaugeSpec("slawatch_state_rows", "Rows of state held for the partit
 RESTORE_SECONDS = HistogramSpec(
     "slawatch_restore_seconds", "Time to restore the state of one partition.", unit="seconds", buckets=RECOVERY_BUCKETS
 )
-TAKEOVERS_TOTAL = CounterSpec("slawatch_takeovers_total", "Partitions taken over, by reason.", ("reason",))
+TAKEOVERS_TOTAL = CounterSpec(
+    "slawatch_takeovers_total",
+    "Partitions taken over: with the state kept in memory, restored, or under a new producer id.",
+    ("reason",),
+    values={"reason": ("kept", "restored", "producer-id-changed")},
+)
 REBALANCES_TOTAL = CounterSpec("slawatch_rebalances_total", "Rebalances of the consumer group seen by the worker.")
 REBALANCE_DURATION_SECONDS = HistogramSpec(
     "slawatch_rebalance_duration_seconds",

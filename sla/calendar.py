@@ -384,15 +384,15 @@ class Calendar:
                 yield open_ms, close_ms
 
     def _without_closed_neighbours(self, day: date, open_ms: int, close_ms: int) -> Iterator[tuple[int, int]]:
+        parts = []
         for neighbour in (day - timedelta(days=1), day + timedelta(days=1)):
             if self.spec.is_closed(neighbour):
                 for from_ms, until_ms in self._zone.spans_of(neighbour):
                     if open_ms < until_ms and from_ms < close_ms:
-                        if open_ms < from_ms:
-                            yield open_ms, from_ms
+                        parts.append((open_ms, from_ms))
                         open_ms = until_ms
-        if open_ms < close_ms:
-            yield open_ms, close_ms
+        parts.append((open_ms, close_ms))
+        return ((from_ms, until_ms) for from_ms, until_ms in parts if from_ms < until_ms)
 
 
 def _covered(calendar_id: str, instant_ms: int) -> EpochMs:

@@ -63,6 +63,8 @@ def parse_instant(text: str) -> EpochMs:
     """
     try:
         return ms_of(datetime.fromisoformat(text))
+    except UnitError:
+        raise  # it is a ValueError too, and says already what is missing
     except ValueError as error:
         raise UnitError(f"{text!r} is no RFC 3339 instant such as 2026-01-31T08:00:00+07:00") from error
 

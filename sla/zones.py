@@ -17,6 +17,8 @@ from sla.units import DAY_MS, MINUTE_MS, SECOND_MS, EpochMs, datetime_of
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _ONE_DAY: Final = timedelta(days=1)
+# Names in a zone database that are no place: what they mean depends on the machine. ("right/" counts leap seconds.)
+_NOT_ZONES: Final = frozenset({"Factory", "localtime", "posixrules"})
 
 
 class CivilZone:
@@ -122,6 +124,8 @@ def _zone_of(name: str) -> ZoneInfo | timezone:
     if name == "UTC":
         return UTC  # needs no database
     try:
+        if name in _NOT_ZONES or name.startswith(("posix/", "right/")):
+            raise ValueError(name)  # noqa: TRY301
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError) as error:
         # A folder of the database ("Europe") is an OSError, an absolute path a ValueError.
@@ -129,16 +133,13 @@ def _zone_of(name: str) -> ZoneInfo | timezone:
 
 
 def _suggestion(name: str) -> str:
-    known = {zone.casefold(): zone for zone in available_timezones()}
+    known = {zone.casefold(): zone for zone in sorted(available_timezones() - _NOT_ZONES)}
+    # People write the city without its region, or with another region.
+    cities = {zone.rpartition("/")[2]: known[zone] for zone in known if "/" in zone}
     wanted = name.strip().replace(" ", "_").casefold()
-    if wanted in known:
-        return f": did you mean {known[wanted]!r}?"
-    # People write the city without its region, or the region before another city.
-    cities = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(known.values(), reverse=True)}
-    close = get_close_matches(wanted, known, n=1, cutoff=0.75)
-    if close:
-        return f": did you mean {known[close[0]]!r}?"
-    close = get_close_matches(wanted.rpartition("/")[2], cities, n=1, cutoff=0.75)
-    if close:
-        return f": did you mean {cities[close[0]]!r}?"
-    return ": write an IANA name such as 'Europe/Berlin'"
+    city = wanted.rpartition("/")[2]
+    meant = known.get(wanted) or cities.get(city)
+    if not meant:
+        whole, part = get_close_matches(wanted, known, 1, 0.75), get_close_matches(city, cities, 1, 0.75)
+        meant = known[whole[0]] if whole else cities[part[0]] if part else None
+    return f": did you mean {meant!r}?" if meant else ": write an IANA name such as 'Europe/Berlin'"

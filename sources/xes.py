@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,12 +86,11 @@ def _traces(path: Path, stream: BinaryIO) -> Iterator[ET.Element]:
     root: ET.Element | None = None
     try:
         for moment, element in ET.iterparse(stream, events=("start", "end")):  # noqa: S314
-            name = _local_name(element)
             if root is None:
                 root = element
-                if name != "log":
-                    raise SourceError(path, [f"not an XES log: its root is <{name}>, not <log>"])
-            elif moment == "end" and name == "trace":
+                if _local_name(element.tag) != "log":
+                    raise SourceError(path, [f"not an XES log: its root is <{_local_name(element.tag)}>, not <log>"])
+            elif moment == "end" and _local_name(element.tag) == "trace":
                 yield element
                 root.clear()  # drops the trace just read: memory stays at one trace
     except ET.ParseError as error:
@@ -101,7 +101,7 @@ def _events(
     ticket: str, trace: ET.Element, trace_attributes: Attributes, mapping: XesMapping, faults: FaultLog
 ) -> Iterator[SourceEvent]:
     rows: list[tuple[int, int, Attributes]] = []
-    for index, element in enumerate(child for child in trace if _local_name(child) == "event"):
+    for index, element in enumerate(child for child in trace if _local_name(child.tag) == "event"):
         attributes = _attributes(element)
         text = attributes.get(mapping.at)
         if text is None:
@@ -134,7 +134,7 @@ def _events(
 def _attributes(element: ET.Element) -> Attributes:
     attributes: Attributes = {}
     for child in element:
-        kind = _local_name(child)
+        kind = _local_name(child.tag)
         key, text = child.get("key"), child.get("value")
         if kind in _TYPED and key is not None and text is not None:
             value = _value(kind, text)
@@ -160,5 +160,6 @@ def _value(kind: str, text: str) -> FieldValue | None:
         return text
 
 
-def _local_name(element: ET.Element) -> str:
-    return str(element.tag).rpartition("}")[2]
+@lru_cache(64)  # a log has a dozen of them, asked for two million times
+def _local_name(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -101,7 +101,8 @@ class DockerBroker:
             command += ["--cpuset-cpus", self.options.cpus]
         for name, value in properties.items():
             command += ["--env", f"{environment_name(name)}={value}"]
-        return [*command, "--env", f"KAFKA_HEAP_OPTS=-Xmx{self.options.heap}", IMAGE]
+        java = " ".join([f"-Xmx{self.options.heap}", *self.options.java_options])
+        return [*command, "--env", f"KAFKA_HEAP_OPTS={java}", IMAGE]
 
     def start(self) -> None:
         """Pull the image where it is missing, run it, and wait until the broker answers.

@@ -1,7 +1,7 @@
 """The right to write one state partition: at most one process has it, and the broker enforces it.
 
-Fencing without transactions. A producer with a ``transactional_id`` sends InitProducerId when it starts, which bumps the
-producer epoch; from there on it writes as a plain *idempotent* producer with that id and epoch: no transactions, no
+Fencing without transactions. A producer with a ``transactional_id`` sends InitProducerId when it starts, which bumps
+the producer epoch; from there on it writes as a plain *idempotent* producer with that id and epoch: no transactions, no
 control records in the log, no cost per batch. The new owner's first record is a takeover marker; once it is in the
 partition, every write of an older epoch is refused by the broker. What the old owner got in before the marker is in
 the log before it, is whole (a step is one record batch) and is restored.
@@ -104,7 +104,9 @@ class Owner:
         append = batch.append
         for key, value in rows.items():
             if append(key=key, value=value, timestamp=None) is None:
-                raise BatchTooLargeError(f"{self.topic}/{self.partition}: a step of {len(rows)} rows is over {LARGEST_BATCH_BYTES} bytes")
+                raise BatchTooLargeError(
+                    f"{self.topic}/{self.partition}: a step of {len(rows)} rows is over {LARGEST_BATCH_BYTES} bytes"
+                )
         batch.close()
         count = len(rows)
         future: asyncio.Future[Any] = await self._producer.send_batch(batch, self.topic, partition=self.partition)

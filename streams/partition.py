@@ -121,11 +121,13 @@ class PartitionRunner:
         self._steps_open = 0
         self._suspended = False
         self._busy = False
+        self._progressed = asyncio.Event()
+        """Set whenever a step was told or an iteration ended: whoever drains looks again."""
         self._retake = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, outbox: list[tuple[int, list[Output]]]) -> None:
-        """Start; first the outputs of the last steps are sent again, in order, then the register is brought up to date.
+        """Start: first the outputs of the last steps are sent again, in order.
 
         Parameters
         ----------
@@ -133,7 +135,9 @@ class PartitionRunner:
             What the restored outbox slots hold.
         """
         self._tasks = [
-            asyncio.create_task(self._guard(self._run(sorted(outbox, key=lambda slot: slot[0]))), name=f"{self._label} steps"),
+            asyncio.create_task(
+                self._guard(self._run(sorted(outbox, key=lambda slot: slot[0]))), name=f"{self._label} steps"
+            ),
             asyncio.create_task(self._guard(self._tell()), name=f"{self._label} outputs"),
         ]
 
@@ -151,8 +155,9 @@ class PartitionRunner:
 
     async def drain(self) -> None:
         """Wait until the queue is empty and every step has been told."""
-        while not self._chunks.empty() or self._steps_open or self._busy:
-            await asyncio.sleep(0.002)
+        while not self.is_idle:
+            self._progressed.clear()
+            await self._progressed.wait()
 
     def retake(self) -> None:
         """Take the partition again, as soon as no step is under way."""
@@ -190,10 +195,12 @@ class PartitionRunner:
                     more = await self._tick()
             finally:
                 self._busy = False
+                self._progressed.set()
 
     async def _take_again(self) -> None:
         while self._steps_open:
-            await asyncio.sleep(0.001)
+            self._progressed.clear()
+            await self._progressed.wait()
         self._retake = False
         before = self.owner.last_offset
         marker_offset = await self.owner.take()
@@ -300,6 +307,7 @@ class PartitionRunner:
             if step.event is not None:
                 step.event.ack()
             self._steps_open -= 1
+            self._progressed.set()
 
     async def _guard(self, work: Any) -> None:
         try:

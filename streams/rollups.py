@@ -1,4 +1,7 @@
-"""Records of sla.rollups: absolute counts of a source partition, and its progress. Internal: MessagePack, format byte first."""
+"""Records of sla.rollups: absolute counts of a source partition, and its progress.
+
+Internal: MessagePack with a leading format byte.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,7 @@ def decode_rollup(value: bytes | None) -> Counted | Progress | Rejected:
     if value[0] != ROLLUP_FORMAT:
         return Rejected(Reason.UNKNOWN_VERSION, f"rollup format {value[0]}, this release reads {ROLLUP_FORMAT}")
     try:
-        return _decode(value[1:])
+        decoded: Counted | Progress = _decode(value[1:])
     except msgspec.MsgspecError as error:
         return Rejected(Reason.MALFORMED, f"rollup: {error}")
+    return decoded

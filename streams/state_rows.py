@@ -1,4 +1,4 @@
-"""System rows of a state partition: position, outbox slots, ownership marker. First byte: the format.
+r"""System rows of a state partition: position, outbox slots, ownership marker. First byte: the format.
 
 They share the key prefix ``\\x00``; every other key belongs to the stage's processor.
 """
@@ -127,7 +127,7 @@ def _body(row: bytes) -> bytes:
 
 
 ORDINAL_BITS: Final = 24
-"""An ordinal is seq << 24 | index: steps have less than 2**24 outputs, seq stays below 2**39 (17,000 years at 1,000/s)."""
+"""An ordinal is seq << 24 | index: a step has less than 2**24 outputs; seq may reach 2**39, 17 years at 1,000/s."""
 
 SOURCE_HEADER: Final = "slawatch-source"
 ORDINAL_HEADER: Final = "slawatch-ordinal"

@@ -22,7 +22,7 @@ class StageStore(BaseStore):
     def _stage(self) -> Any:
         return self.app.stage_of(self.table.name)
 
-    def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:  # noqa: ARG002 - Faust's signature
+    def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:
         """Apply restored chunks. Never raises: Faust would log it and lose the chunk."""
         for event in batch:
             self._stage.restore_chunk(event)

@@ -28,6 +28,9 @@ TEST_PROPERTIES: Mapping[str, str] = {
 }
 """Properties of every broker of the suite."""
 
+QUICK_START = ("-XX:TieredStopAtLevel=1",)
+"""A broker of a test lives for seconds: it is not worth compiling well."""
+
 MakeBroker = Callable[..., LocalBroker]
 MakeTopic = Callable[..., Awaitable[str]]
 Eventually = Callable[..., Awaitable[None]]
@@ -52,7 +55,7 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """One Kafka for all tests (`kafka.bootstrap`): never stop it or fill it; a test that does takes `make_broker`."""
     try:
         context = obtain_broker(
-            BrokerOptions(properties=TEST_PROPERTIES, heap="768m"),
+            BrokerOptions(properties=TEST_PROPERTIES, heap="768m", java_options=QUICK_START),
             cache_dir=user_cache_dir(os.environ),
             bootstrap=os.environ.get("SLAWATCH_KAFKA__BOOTSTRAP"),
         )
@@ -94,6 +97,7 @@ def make_broker(kafka_jars: Path) -> Iterator[MakeBroker]:
             data=data,
             cpus=cpus,
             heap="512m",
+            java_options=QUICK_START,
         )
         broker = LocalBroker(kafka_jars, options)
         brokers.append(broker)

@@ -238,7 +238,9 @@ def command_line(settings, topics, monkeypatch):
 
 
 async def test_the_command_line_lists_the_newest(settings, command_line):
-    ids = await _bury(settings, *[(Reason.MALFORMED, b"INC-%d" % n, b"x") for n in range(4)], (Reason.TOO_LATE, b"K", b""))
+    ids = await _bury(
+        settings, *[(Reason.MALFORMED, b"INC-%d" % n, b"x") for n in range(4)], (Reason.TOO_LATE, b"K", b"")
+    )
 
     listed = await command_line("list", "--limit", "2", "--since", "1h")
     assert listed.exit_code == 0

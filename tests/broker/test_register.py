@@ -196,7 +196,7 @@ async def test_a_register_that_was_deleted_and_made_again_ends_the_reader(settin
 
         await eventually(gone)
         await apply(settings)
-        with pytest.raises(KafkaFault, match="sla.contracts: went back from offset 2 to 0"):
+        with pytest.raises(KafkaFault, match=r"sla\.contracts: went back from offset 2 to 0"):
             await _within(60, reader.join())
         with pytest.raises(KafkaFault):
             await reader.next_change(await read_register(settings))
@@ -249,5 +249,5 @@ async def test_a_calendar_is_on_the_register_before_the_contract_that_refers_to_
 
 
 async def test_a_document_that_kafka_refuses_is_named(settings, topics):
-    with pytest.raises(KafkaFault, match="sla.contracts: acme-support could not be published: MessageSizeTooLarge"):
+    with pytest.raises(KafkaFault, match=r"sla\.contracts: acme-support could not be published: MessageSizeTooLarge"):
         await publish(settings, {ACME: b"x" * 2_000_000})

@@ -63,7 +63,10 @@ async def test_refusals_and_mistaken_ports_are_told_with_the_setting_and_without
     refused = [
         (_settings(broker.sasl_bootstrap, prefix, sasl_password="wrong"), "SLAWATCH_KAFKA__SASL_USERNAME"),
         (_settings(broker.sasl_bootstrap, prefix, sasl_username="stranger"), "refuses user 'stranger'"),
-        (_settings(broker.sasl_bootstrap, prefix, sasl_mechanism="SCRAM-SHA-256"), "the mechanism is not enabled there"),
+        (
+            _settings(broker.sasl_bootstrap, prefix, sasl_mechanism="SCRAM-SHA-256"),
+            "the mechanism is not enabled there",
+        ),
         (_settings(broker.bootstrap, prefix), "no SASL on that port"),
     ]
     for settings, message in refused:

@@ -38,8 +38,10 @@ HARD_WEEKS = (
     ("Asia/Jakarta", date(2024, 2, 26)),  # leap day
 )
 
-NASTY_MINUTES = (0, 1, 15, 30, 59, 60, 61, 75, 90, 105, 119, 120, 121, 135, 150, 165, 179, 180, 181, 210, 240)
-NASTY_MINUTES += (480, 540, 720, 1020, 1320, 1380, 1381, 1410, 1439, 1440)
+NASTY_MINUTES = (
+    *(0, 1, 15, 30, 59, 60, 61, 75, 90, 105, 119, 120, 121, 135, 150, 165, 179, 180, 181, 210, 240),
+    *(480, 540, 720, 1020, 1320, 1380, 1381, 1410, 1439, 1440),
+)
 """Local minutes at and around the changes of :data:`HARD_WEEKS`, and usual hours."""
 
 NASTY_INSTANTS_MS: tuple[EpochMs, ...] = tuple(
@@ -66,14 +68,14 @@ def instants_ms(since: str = "2010-01-01T00:00:00Z", until: str = "2035-01-01T00
 def weekly_hours(draw: st.DrawFn) -> tuple[tuple[tuple[int, int], ...], ...]:
     """Seven days of windows that are valid together; at least one opens."""
     days: list[list[tuple[int, int]]] = []
-    one_day = st.lists(st.sampled_from(NASTY_MINUTES) | st.integers(0, 1440), unique=True, max_size=6).map(sorted)
+    one_day = st.lists(st.sampled_from(NASTY_MINUTES) | st.integers(0, 1440), unique=True, max_size=6)
     for _ in range(7):
-        marks = draw(one_day)
+        marks = sorted(draw(one_day))
         days.append(list(zip(marks[0::2], marks[1::2], strict=False)))
     if not any(days):
         days[draw(st.integers(0, 6))] = [(480, 1020)]
     for number, windows in enumerate(days):
-        if windows and draw(st.booleans()):
+        if windows and draw(st.sampled_from((False, True))):
             # Over midnight, at most up to the next day's first opening.
             following = days[(number + 1) % 7]
             latest = following[0][0] if following else 1440

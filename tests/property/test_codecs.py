@@ -14,7 +14,9 @@ from streams.codecs import decode_alert, decode_ticket
 pytestmark = pytest.mark.property
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
 
 # Fields of an envelope, each right or anything at all: most examples get past the first check and fail at a later one.
 ENVELOPES = st.fixed_dictionaries(

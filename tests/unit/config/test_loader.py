@@ -59,8 +59,10 @@ def test_a_contract_with_five_faults_gets_five_lines_each_with_place_and_suggest
     monkeypatch.chdir(GOLDEN / "bad" / "five-faults")
     assert faults_in(Path()) == [
         "contracts/gold.yaml: revisions[0].status: unknown 'sgned' (signed?)",
-        "contracts/gold.yaml: revisions[0].effective_from: 2026-01-01 is no instant with its zone "
-        "(a day begins at another instant in every time zone): write it like 2026-01-31T08:00:00+07:00",
+        (
+            "contracts/gold.yaml: revisions[0].effective_from: 2026-01-01 is no instant with its zone "
+            "(a day begins at another instant in every time zone): write it like 2026-01-31T08:00:00+07:00"
+        ),
         "contracts/gold.yaml: revisions[0].targets[0].within: '4bhh': unknown unit 'bhh': did you mean 'bh'?",
         "contracts/gold.yaml: revisions[0].targets[1].puase: unknown field (pause?)",
         "contracts/gold.yaml: revisions[0].targets[2].calendar: unknown 'berln' (berlin?)",

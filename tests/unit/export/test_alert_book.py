@@ -378,7 +378,7 @@ def test_firing_alerts_are_counted_by_name() -> None:
     push(book, T0)
     book.apply(RESOLVED, T0 + SECOND)
     assert book.firing_count() == 1
-    assert book.firing_by_name() == {"SLATicketAtRisk": 1}
+    assert book.firing_by_name() == {kind.value: int(kind is AlertKind.TICKET_AT_RISK) for kind in AlertKind}
     assert len(book) == 2
 
 
@@ -386,3 +386,15 @@ def test_firing_alerts_are_counted_by_name() -> None:
 def test_intervals_must_be_positive(argument: str) -> None:
     with pytest.raises(ValueError, match="positive"):
         AlertBook(**({"resend_ms": 1} | {argument: 0}))
+
+
+def test_what_the_book_holds_can_be_shown_by_id() -> None:
+    book = make_book()
+    book.apply(decision(alert_id="b"), T0)
+    book.apply(decision(alert_id="a"), T0 + SECOND)
+    push(book, T0 + SECOND)
+    book.apply(decision(AlertState.RESOLVED, alert_id="a"), T0 + 2 * SECOND)
+    shown = book.documents()
+    assert [(document["id"], document["state"]) for document in shown] == [("a", "resolved"), ("b", "firing")]
+    assert shown[1]["starts_at"] == "2026-05-28T20:26:40.000Z"
+    assert shown[1]["annotations"] == {"summary": "half used"}

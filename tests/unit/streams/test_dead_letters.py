@@ -93,7 +93,9 @@ def test_a_publisher_can_not_forge_the_origin():
         pytest.param([*_headers(), ("slawatch-offset", b"x")], "0:17: a header can't be read", id="no-number"),
         pytest.param([*_headers(), ("slawatch-topic", b"\xff")], "0:17: a header can't be read", id="no-utf-8"),
         pytest.param([*_headers(), ("slawatch-topic", None)], "0:17: a header can't be read", id="no-value"),
-        pytest.param([*_headers(), ("slawatch-partition", None)], "0:17: a header can't be read", id="no-number-at-all"),
+        pytest.param(
+            [*_headers(), ("slawatch-partition", None)], "0:17: a header can't be read", id="no-number-at-all"
+        ),
     ],
 )
 def test_a_record_that_slawatch_did_not_write_is_told_apart(headers, message):

@@ -1,0 +1,116 @@
+"""``slawatch contracts apply``: put checked agreements on the register that every worker reads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from cli.contracts import WRONG_INPUT, read_agreements
+
+if TYPE_CHECKING:
+    from config.loader import Agreements
+    from streams.register_topics import DocumentKey, Published, RegisterSnapshot
+
+
+def apply(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="Folders or files of contracts and calendars. Beside `contracts`, `calendars` is read too.",
+        ),
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be published.")] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Also remove contracts and calendars that are not in DIR; this ends their monitoring."
+        ),
+    ] = False,
+) -> None:
+    """Check contracts and calendars, then publish those that differ from the register; workers follow at once.
+
+    Nothing is published if there is a fault, or if a signed revision differs from the one on the register: signed
+    revisions are immutable, a change is a new revision.
+    """
+    from config.settings import load_settings
+    from streams.register_topics import DocumentKind, publish, read_register
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what does not answer
+    agreements = read_agreements(paths)
+    documents = _documents(agreements)
+    settings = load_settings()
+
+    async def check_and_publish() -> Published:
+        register = await read_register(settings)
+        if faults := list(_amendments(agreements, register)):
+            for fault in faults:
+                print(fault)
+            raise typer.Exit(WRONG_INPUT)
+        authored = {DocumentKind.CONTRACT, DocumentKind.CALENDAR}
+        absent = [key for key in register.documents if key[0] in authored and key not in documents]
+        return await publish(settings, documents, remove=absent if prune else (), dry_run=dry_run)
+
+    _show(asyncio.run(check_and_publish()), settings.kafka.bootstrap, dry_run=dry_run)
+
+
+def _documents(agreements: Agreements) -> dict[DocumentKey, bytes]:
+    from config.documents import calendar_document, contract_document
+    from streams.register_topics import DocumentKind
+
+    calendars = {
+        (DocumentKind.CALENDAR, identity): calendar_document(model) for identity, model in agreements.calendars.items()
+    }
+    contracts = {
+        (DocumentKind.CONTRACT, identity): contract_document(model) for identity, model in agreements.contracts.items()
+    }
+    return {**calendars, **contracts}
+
+
+def _amendments(agreements: Agreements, register: RegisterSnapshot) -> list[str]:
+    """Return a line for every signed revision on the register that the agreements would change."""
+    from config.documents import DocumentError, contract_model_of
+    from config.signed_revisions import changes_of_signed
+    from streams.connection import KafkaFault
+    from streams.register_topics import DocumentKind
+
+    lines = []
+    for identity, document in sorted(register.of_kind(DocumentKind.CONTRACT).items()):
+        proposed = agreements.contracts.get(identity)
+        if proposed is None:
+            continue
+        try:
+            published = contract_model_of(document)
+        except DocumentError as error:
+            raise KafkaFault(f"contract {identity} on the register can't be read: {error}") from error
+        file = agreements.files[DocumentKind.CONTRACT.value, identity]
+        lines += [f"{file}: {identity}: {line}" for line in changes_of_signed(published, proposed)]
+    return lines
+
+
+def _show(published: Published, bootstrap: str, *, dry_run: bool) -> None:
+    from streams.register_topics import DocumentKind
+
+    console = Console()
+    table = Table("kind", Column("id", overflow="fold"), "to be" if dry_run else "done")
+    rows = {
+        "created": published.created,
+        "changed": published.changed,
+        "removed": published.removed,
+        "unchanged": published.unchanged,
+        "kept: not in DIR": tuple(key for key in published.kept if key[0] is not DocumentKind.ADJUSTMENT),
+    }
+    for done, keys in rows.items():
+        for kind, identity in keys:
+            table.add_row(kind.value, identity, done)
+    if table.row_count:
+        console.print(table)
+    counts = ", ".join(f"{len(keys)} {done.partition(':')[0]}" for done, keys in rows.items())
+    console.print(f"{bootstrap}: {'would be ' if dry_run else ''}{counts}")
