@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from cli import broker, contracts, contracts_apply, dead_letters, demo, events, topics, worker
+from cli import broker, contracts, contracts_apply, dead_letters, demo, events, state, topics, verdicts, worker
 
 app = typer.Typer(
     name="slawatch",
@@ -36,6 +36,8 @@ app.command("worker")(worker.worker)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
+app.command("verdicts")(verdicts.verdicts)
+app.add_typer(state.app, name="state")
 
 
 def main() -> None:

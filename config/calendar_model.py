@@ -154,7 +154,7 @@ class HolidaysModel(StrictModel):
         # `check` tells what is wrong with them.
         known = _subdivisions_by_country().get(self.country or "")
         if self.country is not None and known is not None and self.subdivision in (None, *known):
-            dates.update(holidays.country_holidays(self.country, subdiv=self.subdivision, years=HOLIDAY_YEARS))
+            dates |= _of_country(self.country, self.subdivision)
         if self.ics is not None:
             dates |= _of_file(self.ics, info)
         self._resolved = frozenset(dates)
@@ -169,6 +169,11 @@ class HolidaysModel(StrictModel):
 @functools.cache
 def _subdivisions_by_country() -> Mapping[str, list[str]]:
     return holidays.list_supported_countries(include_aliases=True)
+
+
+@functools.cache  # fifty years of a lunar calendar take half a second
+def _of_country(country: str, subdivision: str | None) -> frozenset[date]:
+    return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=HOLIDAY_YEARS))
 
 
 def _of_file(name: str, info: ValidationInfo) -> frozenset[date]:

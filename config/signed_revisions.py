@@ -41,9 +41,8 @@ def changes_of_signed(published: ContractModel, proposed: ContractModel) -> Iter
         if (number, target_id) not in after:
             yield f"revision {number}: target {target_id!r} is signed and now missing; add a revision without it"
             continue
-        changed = _changed_fields(target, after[number, target_id])
-        if changed:
-            yield f"revision {number}: target {target_id!r} is signed and now differs in {', '.join(changed)}; add a revision"
+        if changed := ", ".join(_changed_fields(target, after[number, target_id])):
+            yield f"revision {number}: target {target_id!r} is signed and now differs in {changed}; add a revision"
     for number, target_id in sorted(after.keys() - before.keys()):
         if number in signed_before:
             yield f"revision {number}: is signed without target {target_id!r}; add a revision with it"

@@ -72,7 +72,7 @@ class DockerBroker:
         self._reservation = None if self.options.port else reserve_port()
         self.port = self._reservation.port if self._reservation else self.options.port
         self._container = f"slawatch-kafka-{uuid.uuid4().hex[:12]}"
-        self._folder = Path(tempfile.mkdtemp(prefix="slawatch-docker-"))
+        self._folder = Path(tempfile.gettempdir()) / self._container  # made with the log when it starts
         self._process = ChildProcess(self.command(), log_file=self._folder / "broker.log")
 
     @property
