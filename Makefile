@@ -70,9 +70,9 @@ broker: $(READY) ## tests on a real Kafka, started by the suite
 e2e: $(READY) ## whole processes: Kafka, workers, Prometheus, Alertmanager
 	@scripts/run-tests e2e tests -m e2e --ignore=tests/unit --ignore=tests/property $(REQUIRE) $(PYTEST_ARGS)
 
-bench: $(READY) ## throughput, restore, latency, memory, beside stock Faust
+bench: $(READY) ## throughput, restore, memory, latency, beside stock Faust
 	@$(BIN)/python -m pytest benchmarks/micro -q $(PYTEST_ARGS)
-	@for program in $(wildcard benchmarks/pipeline/bench_*.py); do printf '\n== %s\n' $$program; $(BIN)/python $$program $(BENCH_ARGS); done
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 format: $(READY) ## format the code, apply safe fixes
 	$(BIN)/ruff format .

@@ -38,7 +38,7 @@ class ClockMode(StrEnum):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # the input may hold a password
 
 
 class KafkaSettings(_Section):
@@ -175,7 +175,12 @@ class Settings(BaseSettings):
     """All settings of one process."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True, nested_model_default_partial_update=True
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+        hide_input_in_errors=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -200,6 +205,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         settings = Settings(**overrides)
     except ValidationError as error:
         for fault in error.errors():
+            if fault["type"] == "extra_forbidden":
+                continue  # told above, with a suggestion
             path = DELIMITER.join(str(part) for part in fault["loc"]).upper()
             faults.append(f"{PREFIX}{path}: {fault['msg']}")
         raise SettingsError(faults) from error

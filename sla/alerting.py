@@ -9,9 +9,18 @@ from sla.units import NEVER, format_instant
 
 _LABEL_FIELDS = ("team", "service", "priority", "customer", "region")
 
+SEVERITY = {AlertKind.TICKET_AT_RISK: "warning", AlertKind.TICKET_BREACHED: "critical"}
+"""Severity of the alerts about a clock."""
+
 
 def clock_alert(
-    kind: AlertKind, state: AlertState, clock: Clock, target: Target, ticket: str, attributes: dict[str, str], at_ms: int
+    kind: AlertKind,
+    state: AlertState,
+    clock: Clock,
+    target: Target,
+    ticket: str,
+    attributes: dict[str, str],
+    at_ms: int,
 ) -> Alert:
     """Return the alert of a kind about one clock.
 
@@ -21,7 +30,7 @@ def clock_alert(
     labels = {
         "alertname": kind.value,
         "alert_kind": "breached" if kind is AlertKind.TICKET_BREACHED else "predicted",
-        "severity": "critical" if kind is AlertKind.TICKET_BREACHED else "warning",
+        "severity": SEVERITY[kind],
         "sla_id": target.contract,
         "target": target.id,
         "ticket_id": ticket,
@@ -30,7 +39,9 @@ def clock_alert(
         value = attributes.get(name) or (target.team if name == "team" else None)
         if value:
             labels[name] = value
-    share = target.warn_consumed[clock.alerted_level - 1] if clock.alerted_level else None
+    # A refold may have put the clock under a revision with fewer levels than were told.
+    level = min(clock.alerted_level, len(target.warn_consumed))
+    share = target.warn_consumed[level - 1] if level else None
     subject = f"{ticket}: {target.metric} ({target.id})"
     annotations = {
         "clock_id": f"{ticket}:{target.id}:{clock.cycle}",
@@ -40,7 +51,9 @@ def clock_alert(
         annotations["deadline"] = format_instant(clock.deadline_ms)
     if kind is AlertKind.TICKET_BREACHED:
         annotations["summary"] = f"{subject} has breached its target"
-        annotations["description"] = f"Due {annotations.get('deadline', 'at once')} under contract {target.contract}; still open."
+        annotations["description"] = (
+            f"Due {annotations.get('deadline', 'at once')} under contract {target.contract}; still open."
+        )
     else:
         used = f"{float(share):.0%}" if share is not None else "part"
         annotations["summary"] = f"{subject} is at risk: {used} of its target is used up"

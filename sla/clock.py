@@ -11,8 +11,8 @@ Whether a running clock has breached depends on ``now``; everything else is a fu
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import IntEnum
-from math import ceil
 from typing import Final
 
 import msgspec
@@ -38,8 +38,8 @@ class Phase(IntEnum):
     TERMINATED = 6
 
 
-_ACTIVE: Final = frozenset({Phase.RUNNING, Phase.PAUSED})
-_RESULT_OF_END: Final = {
+_RESULT_OF_END: Final[dict[int, Result]] = {
+    Phase.STOPPED: Result.MET,
     Phase.CANCELLED: Result.CANCELLED,
     Phase.MERGED: Result.MERGED,
     Phase.SUPERSEDED: Result.SUPERSEDED,
@@ -48,13 +48,23 @@ _RESULT_OF_END: Final = {
 
 
 class Published(msgspec.Struct, array_like=True, gc=False):
-    """What the outside was last told about a clock: enough to see that something changed and to move a bucket."""
+    """What the outside was last told about a clock: everything of a verdict that its target does not say.
+
+    So a verdict that differs in any word from the one told before is told again, and one that was taken back can be
+    named and taken out of its bucket.
+    """
 
     result: str
-    decided_at_ms: int
+    deadline_ms: int
     stop_ms: int | None
     consumed_ms: int
     start_ms: int
+    revision: int
+
+    @property
+    def decided_at_ms(self) -> int:
+        """What placed the verdict in its bucket: the deadline if it was breached, else the stop."""
+        return self.deadline_ms if self.stop_ms is None or self.result == Result.BREACHED else self.stop_ms
 
 
 class Clock(msgspec.Struct, array_like=True, gc=False):
@@ -113,7 +123,9 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
         return self.phase <= Phase.PAUSED
 
 
-def start_clock(target: Target, calendar: WorkCalendar, cycle: int, at_ms: int, *, start_ms: int, consumed_ms: int) -> Clock:
+def start_clock(
+    target: Target, calendar: WorkCalendar, cycle: int, at_ms: int, *, start_ms: int, consumed_ms: int
+) -> Clock:
     """Start a clock at ``at_ms``.
 
     Parameters
@@ -123,7 +135,9 @@ def start_clock(target: Target, calendar: WorkCalendar, cycle: int, at_ms: int, 
     consumed_ms : int
         What it brings along, in its own calendar's time.
     """
-    clock = Clock(target.id, target.revision, cycle, Phase.RUNNING, start_ms, at_ms, None, consumed_ms, NEVER, False, NEVER, 0)
+    clock = Clock(
+        target.id, target.revision, cycle, Phase.RUNNING, start_ms, at_ms, None, consumed_ms, NEVER, False, NEVER, 0
+    )
     _run(clock, target, calendar, at_ms)
     return clock
 
@@ -157,7 +171,9 @@ def end(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, phase:
         clock.consumed_ms += calendar.worked_between(clock.resumed_ms, at_ms)
     elif not clock.breached:
         # Paused: shown is the deadline it would have had, were it resumed at the stop.
-        clock.deadline_ms = calendar.deadline(at_ms, max(0, target.within.duration_ms - clock.consumed_ms), target.deadline_at)
+        clock.deadline_ms = calendar.deadline(
+            at_ms, max(0, target.within.duration_ms - clock.consumed_ms), target.deadline_at
+        )
     clock.resumed_ms = at_ms
     clock.ended_ms = at_ms
     clock.phase = phase
@@ -204,8 +220,8 @@ def warn_level_at(clock: Clock, target: Target, calendar: WorkCalendar, now_ms: 
     if now_ms < clock.warn_ms:
         return clock.level, clock.warn_ms
     level = clock.level
-    for share in target.warn_consumed[level:]:
-        instant_ms = _instant_of(ceil(share * target.within.duration_ms), clock, calendar)
+    for threshold_ms in target.warn_thresholds_ms[level:]:
+        instant_ms = _instant_of(threshold_ms, clock, calendar)
         if instant_ms > now_ms:
             return level, instant_ms
         level += 1
@@ -221,23 +237,41 @@ def next_change_ms(clock: Clock, now_ms: int, settle_ms: int, next_warn_ms: int)
     return min(next_warn_ms, clock.deadline_ms + settle_ms)
 
 
+def decision_of(clock: Clock, now_ms: int, settle_ms: int) -> tuple[Result, int] | None:
+    """Return (result, instant that places it) of a clock as of ``now_ms``, or None while it is open, unbreached."""
+    phase = clock.phase
+    if phase <= Phase.PAUSED:
+        return (Result.BREACHED, clock.deadline_ms) if has_breached(clock, now_ms, settle_ms) else None
+    # A breach before the cancellation or the change stays a breach: the promise was broken.
+    if clock.breached:
+        return Result.BREACHED, clock.deadline_ms
+    return _RESULT_OF_END[phase], _ended(clock)
+
+
+def is_told(clock: Clock, target: Target, decision: tuple[Result, int]) -> bool:
+    """Tell whether the outside knows this decision about the clock, down to the last number.
+
+    Most clocks an engine looks at have not changed: this spares it building a verdict to find that out.
+    """
+    told = clock.published
+    return (
+        told is not None
+        and told.result == decision[0]
+        and told.deadline_ms == clock.deadline_ms
+        and told.stop_ms == clock.ended_ms
+        and told.consumed_ms == _consumed(clock, target)
+        and told.start_ms == clock.start_ms
+        and told.revision == clock.revision
+    )
+
+
 def verdict_of(clock: Clock, ticket: str, target: Target, now_ms: int, settle_ms: int) -> Verdict | None:
     """Return the clock's verdict as of ``now_ms``, or None while it is open and has not breached."""
-    if clock.phase == Phase.STOPPED:
-        breached = clock.breached or _ended(clock) > clock.deadline_ms
-        result = Result.BREACHED if breached else Result.MET
-        decided_at_ms = clock.deadline_ms if breached else _ended(clock)
-    elif clock.phase in _ACTIVE:
-        if not has_breached(clock, now_ms, settle_ms):
-            return None
-        result, decided_at_ms = Result.BREACHED, clock.deadline_ms
-    else:
-        # A breach before the cancellation or the change stays a breach: the promise was broken.
-        result = Result.BREACHED if clock.breached else _RESULT_OF_END[Phase(clock.phase)]
-        decided_at_ms = clock.deadline_ms if clock.breached else _ended(clock)
+    decision = decision_of(clock, now_ms, settle_ms)
+    if decision is None:
+        return None
+    result, decided_at_ms = decision
     upto_ms = clock.ended_ms if clock.ended_ms is not None else clock.deadline_ms
-    # A breached clock that still runs or waits has used its target up; more would grow with every event and with now.
-    consumed_ms = clock.consumed_ms if clock.ended_ms is not None else target.within.duration_ms
     return Verdict(
         ticket=ticket,
         contract=target.contract,
@@ -251,9 +285,14 @@ def verdict_of(clock: Clock, ticket: str, target: Target, now_ms: int, settle_ms
         stop_ms=clock.ended_ms,
         decided_at_ms=decided_at_ms,
         target_ms=target.within.duration_ms,
-        consumed_ms=consumed_ms,
+        consumed_ms=_consumed(clock, target),
         elapsed_ms=max(0, upto_ms - clock.start_ms),
     )
+
+
+def _consumed(clock: Clock, target: Target) -> int:
+    # A breached clock that still runs or waits has used its target up; more would grow with every event and with now.
+    return clock.consumed_ms if clock.ended_ms is not None else target.within.duration_ms
 
 
 def _ended(clock: Clock) -> int:
@@ -273,13 +312,12 @@ def _run(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> No
         else:
             clock.deadline_ms = calendar.deadline(at_ms, remaining_ms, target.deadline_at)
     clock.warn_ms = NEVER
-    if clock.level < len(target.warn_consumed):
-        threshold_ms = ceil(target.warn_consumed[clock.level] * target.within.duration_ms)
-        clock.warn_ms = _instant_of(threshold_ms, clock, calendar)
+    if clock.level < len(target.warn_thresholds_ms):
+        clock.warn_ms = _instant_of(target.warn_thresholds_ms[clock.level], clock, calendar)
 
 
 def _level_of(consumed_ms: int, target: Target) -> int:
-    return sum(consumed_ms >= ceil(share * target.within.duration_ms) for share in target.warn_consumed)
+    return bisect_right(target.warn_thresholds_ms, consumed_ms)
 
 
 def _instant_of(threshold_ms: int, clock: Clock, calendar: WorkCalendar) -> int:

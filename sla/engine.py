@@ -1,9 +1,10 @@
 """The ticket engine of one partition: events, the passing of time and a new register in; rows and effects out.
 
 It is deterministic and has no clock, no I/O and no knowledge of Kafka: the same engine runs live, in replay and in
-backtests. :class:`TicketEngine` holds the rows of a partition; each step changes them through :meth:`~TicketEngine.apply`,
-:meth:`~TicketEngine.advance_to` and :meth:`~TicketEngine.set_register` and ends with :meth:`~TicketEngine.finish`, which
-returns every row the step touched and every effect it had, to be stored and sent together.
+backtests. :class:`TicketEngine` holds the rows of a partition; each step changes them through
+:meth:`~TicketEngine.apply`, :meth:`~TicketEngine.advance_to` and :meth:`~TicketEngine.set_register` and ends with
+:meth:`~TicketEngine.finish`, which returns every row the step touched and every effect it had, to be stored and sent
+together.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-
 from sla import clock as clocks
-from sla.alerting import clock_alert
-from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Clock, Published
+from sla.alerting import SEVERITY, clock_alert
+from sla.calendar import WorkCalendar
+from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Clock, Phase, Published
 from sla.contract import Target
 from sla.events import Reason, Rejected, TicketEvent
 from sla.outcome import Alert, AlertKind, AlertState, Result, Verdict
@@ -26,6 +27,8 @@ from sla.row import (
     AT_RISK_BIT,
     BREACHED_BIT,
     LARGEST_ROW_BYTES,
+    RowFormatError,
+    clock_section,
     clock_states,
     decode_row,
     due_of,
@@ -43,10 +46,20 @@ _BUCKET = struct.Struct(">BII")
 _BUCKET_MINUTE = struct.Struct(">q")
 
 SWEEP_LIMIT: Final = 2_000
-"""Most rows one sweep touches: a step must stay small enough for one record batch."""
+"""Most rows the sweeps of one step touch: a step must stay small enough for one record batch."""
+
+SWEEP_BYTES: Final = 2_000_000
+"""Most bytes of rows the sweeps of one step touch, whatever their number: a few tickets have long histories. What a row
+becomes, its verdicts and alerts and their copy in the outbox come on top."""
 
 _NEAR_FULL_BYTES: Final = LARGEST_ROW_BYTES - 8 * 1024
 """A history is full a little before its row is: clocks and verdicts grow, too."""
+
+_SIZED_EVERY_EVENTS: Final = 16
+"""How often the size of a ticket is looked at that one step brings many events for."""
+
+
+_ALERTS: Final = ((AT_RISK_FIRING, AlertKind.TICKET_AT_RISK), (BREACHED_FIRING, AlertKind.TICKET_BREACHED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +129,14 @@ class TicketEngine:
         self.register_version = register_version
         self.limits = limits or EngineLimits()
         self.now_ms = 0
-        self.open_counts: dict[str, list[int]] = {}
+        self._open: dict[int, list[int]] = {}
         self._tickets = DueTable()
         self._buckets: dict[tuple[str, int], list[int]] = {}
         self._touched: dict[bytes, Ticket] = {}
-        self._unevaluated: set[bytes] = set()
+        self._unjudged: dict[bytes, None] = {}
+        self._due_of: dict[bytes, int] = {}
+        self._next_due_ms: int = NEVER
+        self._swept_rows = self._swept_bytes = 0
         self._moved: set[tuple[str, int]] = set()
         self._deltas: dict[tuple[str, int], list[int]] = {}
         self._outcome = Outcome()
@@ -130,20 +146,45 @@ class TicketEngine:
         """Return the number of tickets kept."""
         return len(self._tickets)
 
+    @property
+    def open_counts(self) -> dict[str, tuple[int, int, int]]:
+        """Clocks that run or are paused, by target of the register in force: (open, at risk, breached).
+
+        A breached clock counts as at risk, too, if its target has thresholds of risk.
+        """
+        counts = {}
+        for target_hash, (is_open, at_risk, breached) in self._open.items():
+            target_id = self.register.target_id_of_hash(target_hash)
+            if target_id is not None:
+                counts[target_id] = (is_open, at_risk, breached)
+        return counts
+
     # --- state -----------------------------------------------------------------------------------------------------
 
     def load(self, rows: Iterable[tuple[bytes, bytes]], now_ms: int) -> None:
-        """Take restored rows over; rows of another register version become due at once."""
+        """Take restored rows over; rows of another register version become due at once.
+
+        Raises
+        ------
+        RowFormatError
+            If a newer release wrote a row.
+        """
         self.now_ms = now_ms
+        outdated: list[bytes] = []
         for key, row in rows:
             prefix = key[:1]
             if prefix == TICKET_PREFIX:
                 version, due_ms = due_of(row)
-                self._tickets.put(key, row, due_ms if version == self.register_version else -1)
+                self._tickets.put(key, row, due_ms)
                 self._count(row, 1)
+                if version != self.register_version:
+                    outdated.append(key)
             elif prefix == BUCKET_PREFIX:
+                if row[0] != BUCKET_FORMAT:
+                    raise RowFormatError(f"bucket format {row[0]}, this release reads {BUCKET_FORMAT}")
                 _, met, breached = _BUCKET.unpack(row)
                 self._buckets[_bucket_of(key)] = [met, breached]
+        self._tickets.make_due(outdated)
 
     def ticket(self, ticket_id: str) -> Ticket | None:
         """Return the state of a ticket (a copy of its row, or the one in the running step)."""
@@ -180,7 +221,6 @@ class TicketEngine:
         """
         key = TICKET_PREFIX + ticket_id.encode()
         ticket = self._touched.get(key)
-        counts = self._outcome.counts
         if ticket is None:
             row = self._tickets.get(key)
             if row is None:
@@ -190,32 +230,39 @@ class TicketEngine:
                         f"ticket {ticket_id!r} is not kept any more: closed tickets are kept "
                         f"{self.limits.retention_ms // DAY_MS} days after their last event",
                     )
-                ticket = new_ticket(self.register_version)
+                ticket = self._touched[key] = new_ticket(self.register_version)
+            elif len(row) > _NEAR_FULL_BYTES:
+                return _full(ticket_id, len(row))
             else:
-                if len(row) > _NEAR_FULL_BYTES:
-                    return Rejected(
-                        Reason.HISTORY_FULL, f"ticket {ticket_id!r} holds {len(row)} bytes of history, its largest size"
-                    )
-                ticket = decode_row(row)
-                if ticket.register_version != self.register_version:
-                    self._refold(key, ticket)
-            self._touched[key] = ticket
+                ticket = self._touch(key, row)
+        elif len(ticket.history) % _SIZED_EVERY_EVENTS == _SIZED_EVERY_EVENTS - 1:
+            # The row tells nothing of what this step has brought already.
+            size = len(encode_row(ticket, NEVER))
+            if size > _NEAR_FULL_BYTES:
+                return _full(ticket_id, size)
+        former = ticket
+        if ticket.history and ticket.is_closed and event.at_ms >= ticket.history[-1].at_ms + self.limits.retention_ms:
+            # Forgotten by then, whether or not a sweep came between: that depends on where chunks end.
+            self._judge(key, ticket)
+            ticket = self._touched[key] = new_ticket(self.register_version)
         dropped: list[Clock] = []
         try:
             added = add_event(ticket, event, self.register, dropped)
         except Exception:
-            # A fault of ours must not cost the ticket its other events: take this one out and fold what was there.
-            ticket.history = [known for known in ticket.history if known is not event]
-            refold(ticket, self.register)
-            self._unevaluated.add(key)
+            # A fault of ours must cost the ticket nothing but this event: it is as it was before.
+            if former.history:
+                self._touched[key] = former
+                self._unjudged[key] = None
+            else:
+                del self._touched[key]
             raise
         if added is not Added.IN_ORDER:
-            counts[added.value] += 1
+            self._outcome.counts[added.value] += 1
             if dropped:
-                self._retract(ticket_id, ticket, dropped)
-        elif not ticket.clocks:
-            counts["unmatched"] += 1
-        self._unevaluated.add(key)
+                self._retract(ticket_id, dropped)
+        elif not ticket.clocks and len(ticket.history) == 1:
+            self._outcome.counts["unmatched"] += 1
+        self._unjudged[key] = None
         return None
 
     def advance_to(self, now_ms: int, limit: int = SWEEP_LIMIT) -> bool:
@@ -223,26 +270,28 @@ class TicketEngine:
 
         ``now`` never goes back: an earlier instant is taken as the present one.
 
+        Parameters
+        ----------
+        limit : int
+            Most rows that all sweeps of the step together may touch.
+
         Returns
         -------
         bool
-            True if more rows are due than ``limit``: the caller ends the step and makes another one.
+            True if more rows are due than the step may touch: the caller ends the step and makes another one.
         """
         self.now_ms = max(self.now_ms, now_ms)
-        for key in self._unevaluated:
-            self._evaluate(key, self._touched[key])
-        self._unevaluated.clear()
-        due = self._tickets.due(self.now_ms, limit + 1)
-        more = len(due) > limit
-        for key in due[:limit]:
-            ticket = self._touched.get(key)
-            if ticket is None:
-                row = self._tickets.get(key)
-                assert row is not None
-                ticket = self._touched[key] = decode_row(row)
-                if ticket.register_version != self.register_version:
-                    self._refold(key, ticket)
-            self._evaluate(key, ticket)
+        self._judge_touched()
+        more = False
+        for key in self._tickets.due(self.now_ms, max(1, limit - self._swept_rows + 1)):
+            if self._swept_rows >= limit or self._swept_bytes >= SWEEP_BYTES:
+                more = True
+                break
+            row = self._tickets.get(key)
+            assert row is not None
+            self._swept_rows += 1
+            self._swept_bytes += len(row)
+            self._judge(key, self._touch(key, row))
         if self.now_ms >= self._next_bucket_expiry_ms:
             self._expire_buckets()
         return more
@@ -251,29 +300,33 @@ class TicketEngine:
         """Put a new register in force: every row is folded again, in the sweeps that follow or when it is touched."""
         self.register = register
         self.register_version = version
-        self._tickets.make_all_due()
+        for key, ticket in self._touched.items():
+            self._refold(key, ticket)
+            self._unjudged[key] = None
+        self._tickets.make_due(key for key, _ in self._tickets.items() if key not in self._touched)
 
     # --- outcome ---------------------------------------------------------------------------------------------------
 
     def finish(self) -> Outcome:
         """End the step: return the rows it touched and the effects it had, and start a new one."""
         outcome = self._outcome
-        for key in self._unevaluated:
-            self._evaluate(key, self._touched[key])
-        self._unevaluated.clear()
+        self._judge_touched()
         for key, ticket in self._touched.items():
             before = self._tickets.get(key)
-            if before is not None:
-                self._count(before, -1)
-            due_ms = self._due(ticket)
+            due_ms = self._due_of[key]
             if due_ms <= self.now_ms and ticket.is_closed:
                 if before is not None:
+                    self._count(before, -1)
                     self._tickets.remove(key)
                 outcome.rows[key] = None
                 continue
             row = encode_row(ticket, due_ms)
             self._tickets.put(key, row, due_ms)
-            self._count(row, 1)
+            if before is None:
+                self._count(row, 1)
+            elif clock_section(before) != clock_section(row):
+                self._count(before, -1)
+                self._count(row, 1)
             outcome.rows[key] = row
         for bucket in sorted(self._moved):
             met, breached = self._buckets[bucket]
@@ -282,6 +335,9 @@ class TicketEngine:
         for bucket, (met, breached) in sorted(self._deltas.items()):
             outcome.rollups.append(Rollup(bucket[0], bucket[1], met, breached, is_delta=True))
         self._touched = {}
+        self._due_of = {}
+        self._next_due_ms = NEVER
+        self._swept_rows = self._swept_bytes = 0
         self._moved = set()
         self._deltas = {}
         self._outcome = Outcome()
@@ -289,37 +345,74 @@ class TicketEngine:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def _touch(self, key: bytes, row: bytes) -> Ticket:
+        """Take a row into the step, folded under the register in force."""
+        ticket = decode_row(row)
+        if ticket.register_version != self.register_version:
+            self._refold(key, ticket)
+        self._touched[key] = ticket
+        # What the step holds is judged in the step; its row comes back with another due instant.
+        self._tickets.postpone(key)
+        return ticket
+
     def _refold(self, key: bytes, ticket: Ticket) -> None:
         dropped = refold(ticket, self.register)
         ticket.register_version = self.register_version
         if dropped:
-            self._retract(key[1:].decode(), ticket, dropped)
+            self._retract(key[1:].decode(), dropped)
 
-    def _evaluate(self, key: bytes, ticket: Ticket) -> None:
-        """Compare what is true of a ticket as of now with what the outside was told, and tell the difference."""
+    def _judge_touched(self) -> None:
+        """Judge the tickets of this step that have new events, or that became due since they were judged."""
+        if self._unjudged:
+            unjudged, self._unjudged = self._unjudged, {}
+            for key in unjudged:
+                self._judge(key, self._touched[key])
+        if self.now_ms >= self._next_due_ms:
+            for key in [key for key, due_ms in self._due_of.items() if due_ms <= self.now_ms]:
+                self._judge(key, self._touched[key])
+            self._next_due_ms = min(self._due_of.values(), default=NEVER)
+
+    def _judge(self, key: bytes, ticket: Ticket) -> None:
+        """Compare what is true of a ticket as of now with what the outside was told, and tell the difference.
+
+        Also notes when the ticket needs attention next without any event.
+        """
         ticket_id = key[1:].decode()
-        settle_ms = self.limits.settle_ms
+        now_ms, settle_ms = self.now_ms, self.limits.settle_ms
+        due_ms: int = NEVER
+        is_closed = True
         for clock in ticket.clocks:
-            target = self.register.target(clock.target_id, clock.revision)
-            assert target is not None
-            verdict = clocks.verdict_of(clock, ticket_id, target, self.now_ms, settle_ms)
-            self._publish(clock, target, ticket_id, verdict)
-            self._alert(clock, target, ticket_id, ticket, settle_ms)
+            target, calendar = self.register.terms(clock.target_id, clock.revision)
+            decision = clocks.decision_of(clock, now_ms, settle_ms)
+            if decision is None:
+                if clock.published is not None:
+                    self._take_back(clock, target, ticket_id, clock.published)
+            elif not clocks.is_told(clock, target, decision):
+                self._publish(clock, target, ticket_id)
+            if clock.phase <= Phase.PAUSED:
+                is_closed = False
+                self._alert(clock, target, calendar, ticket_id, ticket)
+                due_ms = min(due_ms, clocks.next_change_ms(clock, now_ms, settle_ms, clock.warn_ms))
+            elif clock.alerts:
+                self._alert(clock, target, calendar, ticket_id, ticket)
+        if is_closed:
+            due_ms = (ticket.history[-1].at_ms if ticket.history else now_ms) + self.limits.retention_ms
+        self._due_of[key] = due_ms
+        self._next_due_ms = min(self._next_due_ms, due_ms)
 
-    def _publish(self, clock: Clock, target: Target, ticket_id: str, verdict: Verdict | None) -> None:
+    def _publish(self, clock: Clock, target: Target, ticket_id: str) -> None:
+        """Tell a verdict that is new, or that differs from the one told before."""
+        verdict = clocks.verdict_of(clock, ticket_id, target, self.now_ms, self.limits.settle_ms)
+        assert verdict is not None
         before = clock.published
-        if verdict is None:
-            if before is not None:
-                # A late event took the verdict back and the clock is open again.
-                self._move(target.id, before, -1)
-                self._outcome.verdicts.append((_retraction(ticket_id, clock, target, before), True))
-                clock.published = None
-            return
-        after = Published(
-            verdict.result.value, verdict.decided_at_ms, verdict.stop_ms, verdict.consumed_ms, verdict.start_ms
+        clock.published = after = Published(
+            verdict.result.value,
+            verdict.deadline_ms,
+            verdict.stop_ms,
+            verdict.consumed_ms,
+            verdict.start_ms,
+            verdict.revision,
         )
-        if before == after:
-            return
         moved = before is None or (before.result, before.decided_at_ms) != (after.result, after.decided_at_ms)
         if moved:
             if before is not None:
@@ -328,28 +421,32 @@ class TicketEngine:
             self._move(target.id, after, 1)
             self._outcome.counts[f"verdict:{target.contract}:{target.id}:{verdict.result.value}"] += 1
         self._outcome.verdicts.append((verdict, moved and before is not None))
-        clock.published = after
 
-    def _alert(self, clock: Clock, target: Target, ticket_id: str, ticket: Ticket, settle_ms: int) -> None:
+    def _take_back(self, clock: Clock, target: Target | None, ticket_id: str, told: Published) -> None:
+        """Take a verdict back: the clock is open again, or never was."""
+        clock.published = None
+        self._move(clock.target_id, told, -1)
+        self._outcome.counts["corrections"] += 1
+        self._outcome.verdicts.append((_retraction(ticket_id, clock, target, told), True))
+
+    def _alert(self, clock: Clock, target: Target, calendar: WorkCalendar, ticket_id: str, ticket: Ticket) -> None:
         firing = 0
         level = 0
-        if clock.is_active:
-            calendar = self.register.calendar_of(target)
+        if clock.phase <= Phase.PAUSED:
             level, clock_warn_ms = clocks.warn_level_at(clock, target, calendar, self.now_ms)
-            if clock.phase == clocks.Phase.RUNNING:
+            if clock.phase == Phase.RUNNING:
                 clock.level, clock.warn_ms = level, clock_warn_ms
             firing = (AT_RISK_FIRING if level else 0) | (
-                BREACHED_FIRING if clocks.has_breached(clock, self.now_ms, settle_ms) else 0
+                BREACHED_FIRING if clocks.has_breached(clock, self.now_ms, self.limits.settle_ms) else 0
             )
-        elif not clock.alerts:
-            return
         rises = level > clock.alerted_level
         if firing == clock.alerts and not rises:
             return
         before = clock.alerts
         clock.alerts = firing
-        clock.alerted_level = max(level, clock.alerted_level) if firing else clock.alerted_level
-        for bit, kind in ((AT_RISK_FIRING, AlertKind.TICKET_AT_RISK), (BREACHED_FIRING, AlertKind.TICKET_BREACHED)):
+        if firing:
+            clock.alerted_level = max(level, clock.alerted_level)
+        for bit, kind in _ALERTS:
             is_firing, was_firing = bool(firing & bit), bool(before & bit)
             if is_firing != was_firing or (is_firing and rises and bit == AT_RISK_FIRING):
                 state = AlertState.FIRING if is_firing else AlertState.RESOLVED
@@ -359,14 +456,13 @@ class TicketEngine:
         if not firing:
             clock.alerted_level = 0
 
-    def _retract(self, ticket_id: str, ticket: Ticket, dropped: list[Clock]) -> None:
+    def _retract(self, ticket_id: str, dropped: list[Clock]) -> None:
+        """Take back whatever was told about clocks that never were."""
         for clock in dropped:
-            target = self.register.target(clock.target_id, clock.revision)
             if clock.published is not None:
-                self._move(clock.target_id, clock.published, -1)
-                self._outcome.counts["corrections"] += 1
-                self._outcome.verdicts.append((_retraction(ticket_id, clock, target, clock.published), True))
-            for bit, kind in ((AT_RISK_FIRING, AlertKind.TICKET_AT_RISK), (BREACHED_FIRING, AlertKind.TICKET_BREACHED)):
+                target = self.register.target(clock.target_id, clock.published.revision)
+                self._take_back(clock, target, ticket_id, clock.published)
+            for bit, kind in _ALERTS:
                 if clock.alerts & bit:
                     clock_id = f"{ticket_id}:{clock.target_id}:{clock.cycle}"
                     self._outcome.alerts.append(
@@ -374,10 +470,13 @@ class TicketEngine:
                             id=f"{kind.value}/{clock_id}",
                             kind=kind,
                             state=AlertState.RESOLVED,
-                            severity="warning",
+                            severity=SEVERITY[kind],
                             at_ms=self.now_ms,
                             labels={"alertname": kind.value, "ticket_id": ticket_id, "target": clock.target_id},
-                            annotations={"clock_id": clock_id, "summary": f"{clock_id}: the clock does not apply any more"},
+                            annotations={
+                                "clock_id": clock_id,
+                                "summary": f"{clock_id}: the clock does not apply any more",
+                            },
                         )
                     )
 
@@ -392,28 +491,12 @@ class TicketEngine:
         self._buckets.setdefault(bucket, [0, 0])[column] += sign
         self._moved.add(bucket)
 
-    def _due(self, ticket: Ticket) -> int:
-        """Return when the ticket needs attention next without any event."""
-        if ticket.register_version != self.register_version:
-            return -1
-        due_ms: int = NEVER
-        active = False
-        for clock in ticket.clocks:
-            if clock.is_active:
-                active = True
-                due_ms = min(due_ms, clocks.next_change_ms(clock, self.now_ms, self.limits.settle_ms, clock.warn_ms))
-        if active:
-            return due_ms
-        return (ticket.history[-1].at_ms if ticket.history else self.now_ms) + self.limits.retention_ms
-
     def _count(self, row: bytes, sign: int) -> None:
+        # By hash, also of targets that this register does not know: what was counted in can always be counted out.
         for target_hash, state in clock_states(row):
-            target_id = self.register.target_id_of_hash(target_hash)
-            if target_id is None:
-                continue
-            counts = self.open_counts.get(target_id)
+            counts = self._open.get(target_hash)
             if counts is None:
-                counts = self.open_counts[target_id] = [0, 0, 0]
+                counts = self._open[target_hash] = [0, 0, 0]
             counts[0] += sign
             if state & AT_RISK_BIT:
                 counts[1] += sign
@@ -428,17 +511,21 @@ class TicketEngine:
         self._next_bucket_expiry_ms = self.now_ms + DAY_MS
 
 
+def _full(ticket_id: str, size: int) -> Rejected:
+    return Rejected(Reason.HISTORY_FULL, f"ticket {ticket_id!r} holds {size} bytes of history, its largest size")
+
+
 def _retraction(ticket_id: str, clock: Clock, target: Target | None, published: Published) -> Verdict:
     return Verdict(
         ticket=ticket_id,
         contract=target.contract if target else "",
         target=clock.target_id,
         metric=target.metric if target else "",
-        revision=clock.revision,
+        revision=published.revision,
         cycle=clock.cycle,
         result=Result.RETRACTED,
         start_ms=published.start_ms,
-        deadline_ms=published.decided_at_ms,
+        deadline_ms=published.deadline_ms,
         stop_ms=published.stop_ms,
         decided_at_ms=published.decided_at_ms,
         target_ms=target.within.duration_ms if target else 0,

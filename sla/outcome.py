@@ -62,7 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return f"{self.ticket}:{self.target}:{self.cycle}"
 
     def document(self) -> dict[str, str | int | float | None]:
-        """Return the public JSON document of the verdict (DESIGN section 10: RFC 3339, absent is null)."""
+        """Return the public JSON document of the verdict: instants in RFC 3339, absent is null."""
         return {
             "clock_id": self.clock_id,
             "ticket": self.ticket,

@@ -45,7 +45,7 @@ class Register:
         self.contracts = {contract.id: contract for contract in contracts}
         self.calendars = dict(calendars or {})
         self._elapsed = ElapsedCalendar()
-        self._targets: dict[tuple[str, int], Target] = {}
+        self._terms: dict[tuple[str, int], tuple[Target, WorkCalendar]] = {}
         self._by_field: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._number_of_fields: list[int] = []
         self._ordered: list[Target] = []
@@ -79,7 +79,7 @@ class Register:
     def _add(self, target: Target) -> None:
         number = len(self._ordered)
         self._ordered.append(target)
-        self._targets[target.id, target.revision] = target
+        self._terms[target.id, target.revision] = (target, self.calendar_of(target))
         self._number_of_fields.append(len(target.applies_to))
         for name, values in target.applies_to:
             for value in values:
@@ -95,7 +95,21 @@ class Register:
 
     def target(self, target_id: str, revision: int) -> Target | None:
         """Return one revision of a target, or None if the register no longer holds it."""
-        return self._targets.get((target_id, revision))
+        terms = self._terms.get((target_id, revision))
+        return None if terms is None else terms[0]
+
+    def terms(self, target_id: str, revision: int) -> tuple[Target, WorkCalendar]:
+        """Return one revision of a target and the calendar that counts for it.
+
+        Raises
+        ------
+        LookupError
+            If the register does not hold it; a clock never outlives the register it was folded under.
+        """
+        terms = self._terms.get((target_id, revision))
+        if terms is None:
+            raise LookupError(f"target {target_id} revision {revision} is not in the register")
+        return terms
 
     def calendar_of(self, target: Target) -> WorkCalendar:
         """Return the calendar that counts for a target: its own, or elapsed time."""
@@ -139,8 +153,7 @@ class Register:
             target = self._ordered[number]
             if not target.effective_from_ms <= at_ms < target.effective_until_ms:
                 continue
-            slot = (target.contract_type, target.metric)
-            best = winners.get(slot)
+            best = winners.get(target.slot)
             if best is None or target.specificity > best.specificity:
-                winners[slot] = target
+                winners[target.slot] = target
         return dict(sorted(winners.items()))

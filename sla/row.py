@@ -2,7 +2,8 @@
 
 A row is a fixed header that can be read without decoding the rest, then MessagePack::
 
-    format u8 | clocks u8 | register version u32 | due i64 | clocks x (target CRC-32 u32, state u8) | MessagePack(Ticket)
+    format u8 | clocks u8 | register version u32 | due i64 | clocks x (target CRC-32 u32, state u8)
+    | MessagePack(Ticket)
 
 Rows stay bytes until they are touched: a restore of a million tickets reads headers only.
 """
@@ -44,7 +45,9 @@ class RowFormatError(Exception):
 def encode_row(ticket: Ticket, due_ms: int) -> bytes:
     """Encode a ticket with the instant at which it needs attention next."""
     states = [
-        _CLOCK.pack(_hash(clock.target_id), _state(clock.phase, clock.alerts)) for clock in ticket.clocks if clock.is_active
+        _CLOCK.pack(_hash(clock.target_id), _state(clock.phase, clock.alerts))
+        for clock in ticket.clocks
+        if clock.is_active
     ][:_LONGEST_CLOCK_LIST]
     head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms)
     return b"".join((head, *states, _encode(ticket)))
@@ -69,11 +72,15 @@ def due_of(row: bytes) -> tuple[int, int]:
     return version, due_ms
 
 
+def clock_section(row: bytes) -> bytes:
+    """Return the states of all active clocks as bytes: two rows with equal ones count the same."""
+    return row[_HEAD.size : _HEAD.size + row[1] * _CLOCK.size]
+
+
 def clock_states(row: bytes) -> list[tuple[int, int]]:
     """Return (target hash, state bits) of every active clock, from the header."""
     _check(row)
-    size = _HEAD.size
-    return list(_CLOCK.iter_unpack(row[size : size + row[1] * _CLOCK.size])) if row[1] else []
+    return list(_CLOCK.iter_unpack(clock_section(row)))
 
 
 def _check(row: bytes) -> None:

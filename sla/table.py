@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sla.units import NEVER
 
@@ -65,6 +67,10 @@ class DueTable:
             self._due[slot] = NEVER
             self._free.append(slot)
 
+    def postpone(self, key: bytes) -> None:
+        """Take a row out of what is due until it is put again."""
+        self._due[self._slot_of[key]] = NEVER
+
     def due(self, now_ms: int, limit: int) -> list[bytes]:
         """Return at most ``limit`` keys that are due at ``now_ms``, earliest first, ties by key (deterministic)."""
         if now_ms < self._earliest_ms:
@@ -74,16 +80,34 @@ class DueTable:
         if not len(slots):
             self._earliest_ms = int(column.min()) if len(column) else NEVER
             return []
+        if len(slots) > limit:
+            slots = self._first(column, slots, limit)
         found = sorted((int(column[slot]), self._keys[slot] or b"") for slot in slots.tolist())
         del column  # an exported buffer can't grow
-        return [key for _, key in found[:limit]]
+        return [key for _, key in found]
 
-    def make_all_due(self) -> None:
-        """Make every row due at once: they have to be folded again."""
-        for slot, key in enumerate(self._keys):
-            if key is not None:
-                self._due[slot] = -1
-        self._earliest_ms = -1
+    def _first(self, column: NDArray[np.int64], slots: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
+        """Return the ``limit`` slots that are due first, ties by key: sorting all of them in Python takes seconds."""
+        due = column[slots]
+        last_ms = np.partition(due, limit - 1)[limit - 1]
+        before = slots[due < last_ms]
+        ties = slots[due == last_ms].tolist()
+        keys = self._keys
+        first = heapq.nsmallest(limit - len(before), ties, key=lambda slot: keys[slot] or b"")
+        return np.concatenate((before, np.array(first, dtype=np.intp)))
+
+    def make_due(self, keys: Iterable[bytes]) -> None:
+        """Make rows due at once, before all others: they have to be folded again.
+
+        Each gets an instant of its own, ascending by key: a million rows due at one instant would have to be ordered
+        anew by every sweep.
+        """
+        ascending = sorted(keys)
+        first_ms = -len(ascending)
+        for number, key in enumerate(ascending):
+            self._due[self._slot_of[key]] = first_ms + number
+        if ascending:
+            self._earliest_ms = min(self._earliest_ms, first_ms)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, row) of every row."""

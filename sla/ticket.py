@@ -11,11 +11,13 @@ set it to waiting, and then it is resolved.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from enum import Enum
 
 import msgspec
 
 from sla import clock as clocks
+from sla.calendar import WorkCalendar
 from sla.clock import Clock, Phase
 from sla.contract import OnChange, Reopen, Target
 from sla.events import TicketEvent
@@ -73,6 +75,8 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
     -----
     Two events of one identity that differ (a publisher's correction without a new id) are settled without regard to
     arrival: the greater one by content stays. An event in order costs O(clocks), any other O(history).
+
+    If the fold fails, whatever is raised leaves the ticket as it was before the event.
     """
     history = ticket.history
     uid = event.uid
@@ -80,40 +84,55 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
         if known.uid == uid:
             if known == event or _content(known) > _content(event):
                 return Added.DUPLICATE
-            del history[index]
-            history.insert(bisect_right(history, event.order, key=_order), event)
-            dropped += refold(ticket, register)
+            dropped += _refold_with(ticket, [*history[:index], *history[index + 1 :]], event, register)
             return Added.OUT_OF_ORDER
-    if not history or history[-1].order < event.order:
-        history.append(event)
+    if history and history[-1].order > event.order:
+        dropped += _refold_with(ticket, history, event, register)
+        return Added.OUT_OF_ORDER
+    history.append(event)
+    try:
         advance(ticket, event, register)
-        return Added.IN_ORDER
-    history.insert(bisect_right(history, event.order, key=_order), event)
-    dropped += refold(ticket, register)
-    return Added.OUT_OF_ORDER
+    except BaseException:
+        history.pop()
+        refold(ticket, register)
+        raise
+    return Added.IN_ORDER
+
+
+def _refold_with(ticket: Ticket, others: list[TicketEvent], event: TicketEvent, register: Register) -> list[Clock]:
+    before = ticket.history
+    place = bisect_right(others, event.order, key=_order)
+    ticket.history = [*others[:place], event, *others[place:]]
+    try:
+        return refold(ticket, register)
+    except BaseException:
+        ticket.history = before
+        raise
 
 
 def refold(ticket: Ticket, register: Register) -> list[Clock]:
     """Fold the whole history again; what the outside was told about a clock is kept with the clock.
+
+    A fold that fails leaves the ticket as it was.
 
     Returns
     -------
     list of Clock
         Clocks of the former fold that the new one does not have: what was told about them has to be retracted.
     """
+    # Folded aside: half a history, or clocks that forgot what was told about them, would be counted twice.
+    fresh = Ticket([], {}, [], ticket.register_version)
+    for event in ticket.history:
+        fresh.history.append(event)
+        advance(fresh, event, register)
     told = {(clock.target_id, clock.cycle): clock for clock in ticket.clocks}
-    ticket.clocks = []
-    ticket.attributes = {}
-    history, ticket.history = ticket.history, []
-    for event in history:
-        ticket.history.append(event)
-        advance(ticket, event, register)
-    for clock in ticket.clocks:
+    for clock in fresh.clocks:
         before = told.pop((clock.target_id, clock.cycle), None)
         if before is not None:
             clock.published = before.published
             clock.alerts = before.alerts
             clock.alerted_level = before.alerted_level
+    ticket.attributes, ticket.clocks = fresh.attributes, fresh.clocks
     return list(told.values())
 
 
@@ -131,185 +150,262 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
                 else:
                     attributes[name] = value
     at_ms = event.at_ms
-    winners = None
-    busy: set[Slot] = set()
+    winners = register.winners(attributes, at_ms)
+    busy: list[Slot] = []
     for clock in tuple(ticket.clocks):
         if clock.phase > Phase.PAUSED:
             continue
-        target = register.target(clock.target_id, clock.revision)
-        if target is None:  # can't be: a fold never outlives its register
-            raise LookupError(f"target {clock.target_id} revision {clock.revision} is not in the register")
-        busy.add((target.contract_type, target.metric))
-        calendar = register.calendar_of(target)
-        if target.stop.holds(event.event, attributes):
-            clocks.end(clock, target, calendar, at_ms, Phase.STOPPED)
+        target, calendar = register.terms(clock.target_id, clock.revision)
+        busy.append(target.slot)
+        if _has_ended(clock, target, calendar, event, attributes):
             continue
-        if target.cancel.holds(event.event, attributes):
-            clocks.end(clock, target, calendar, at_ms, Phase.CANCELLED)
-            continue
-        if target.merge.holds(event.event, attributes):
-            clocks.end(clock, target, calendar, at_ms, Phase.MERGED)
-            continue
-        clocks.observe(clock, at_ms)
         if rematch:
-            if winners is None:
-                winners = register.winners(attributes, at_ms)
-            winner = winners.get((target.contract_type, target.metric))
-            successor = _successor(target, winner, attributes, at_ms)
+            successor = _successor(target, winners.get(target.slot), attributes, at_ms, register)
             if successor is not target:
                 clocks.end(clock, target, calendar, at_ms, Phase.SUPERSEDED)
-                if successor is None:
-                    continue
-                clock = _take_over(ticket, clock, successor, register, at_ms)  # noqa: PLW2901 - the clock that runs on
-                target, calendar = successor, register.calendar_of(successor)
+                if successor is not None:
+                    _take_over(ticket, clock, successor, event, register)
+                continue
         if target.pause.clauses:
-            if target.pause.holds(event.event, attributes):
-                clocks.pause(clock, target, calendar, at_ms)
-            else:
-                clocks.resume(clock, target, calendar, at_ms)
-    if winners is None:
-        winners = register.winners(attributes, at_ms)
+            _pause_or_resume(clock, target, calendar, event, attributes)
     for slot, target in winners.items():
         if slot not in busy:
-            _maybe_start(ticket, slot, target, event, register, rematch=rematch)
+            _maybe_start(ticket, target, event, register, rematch=rematch)
 
 
-def _successor(target: Target, winner: Target | None, attributes: dict[str, str], at_ms: int) -> Target | None:
-    """Return the target a running clock goes on under after a change of the ticket's fields; None: under none.
+def _end_of(target: Target, event: TicketEvent, attributes: dict[str, str]) -> Phase | None:
+    """Return how a clock of the target ends at an event, or None if the event does not end it."""
+    kind = event.event
+    if target.stop.holds(kind, attributes):
+        return Phase.STOPPED
+    if target.cancel.holds(kind, attributes):
+        return Phase.CANCELLED
+    if target.merge.holds(kind, attributes):
+        return Phase.MERGED
+    return None
 
-    A clock keeps the revision it started under, and a contract that ended runs off, as long as the ticket still is
-    what the target applies to.
+
+def _has_ended(
+    clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
+) -> bool:
+    """End an active clock if the event does so, or note that it found the clock running; return whether it ended."""
+    phase = _end_of(target, event, attributes)
+    if phase is not None:
+        clocks.end(clock, target, calendar, event.at_ms, phase)
+        return True
+    clocks.observe(clock, event.at_ms)
+    return False
+
+
+def _pause_or_resume(
+    clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
+) -> None:
+    if target.pause.holds(event.event, attributes):
+        clocks.pause(clock, target, calendar, event.at_ms)
+    else:
+        clocks.resume(clock, target, calendar, event.at_ms)
+
+
+def _end_or_pause(
+    clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
+) -> None:
+    """End, pause or resume an active clock as the event says."""
+    if not _has_ended(clock, target, calendar, event, attributes):
+        _pause_or_resume(clock, target, calendar, event, attributes)
+
+
+def _successor(
+    target: Target, winner: Target | None, attributes: dict[str, str], at_ms: int, register: Register
+) -> Target | None:
+    """Return the target an active clock goes on under after a change of the ticket's fields; None: under none.
+
+    A clock keeps the revision it started under, and a contract that ended runs off: what such a clock is measured by
+    is decided among the targets that were in force with its own. Only if another one of them applies now, the clock
+    goes on under that, in the revision in force if its contract still has it.
     """
     if winner is not None and winner.id == target.id:
         return target
-    still_applies = all(attributes.get(name) in values for name, values in target.applies_to)
-    if still_applies and (winner is None or at_ms >= target.effective_until_ms):
+    if at_ms < target.effective_until_ms:
+        return winner
+    then = register.winners(attributes, target.effective_until_ms - 1).get(target.slot)
+    if then is not None and then.id == target.id:
         return target
-    return winner
+    if then is None or (winner is not None and winner.contract == then.contract):
+        return winner
+    return then
 
 
-def _take_over(ticket: Ticket, old: Clock, target: Target, register: Register, at_ms: int) -> Clock:
-    """Start the clock of the target that applies after a change, with the time consumed as its policy says."""
-    calendar = register.calendar_of(target)
-    cycle = _next_cycle(ticket, target.id)
-    started: Clock | None = None
-    match target.on_change:
-        case OnChange.CARRY:
-            started = clocks.start_clock(
-                target, calendar, cycle, at_ms, start_ms=old.start_ms, consumed_ms=old.consumed_ms
-            )
-        case OnChange.RESTART:
-            pass
-        case OnChange.RETROACTIVE:
-            started = _run_over_history(ticket, target, register, cycle, old.start_ms)
-    if started is None:
-        started = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0)
-    ticket.clocks.append(started)
-    return started
+def _take_over(ticket: Ticket, old: Clock, target: Target, event: TicketEvent, register: Register) -> None:
+    """Start the clock of the target that applies after a change, with the time consumed as its policy says.
 
-
-def _run_over_history(
-    ticket: Ticket, target: Target, register: Register, cycle: int, start_ms: int | None
-) -> Clock | None:
-    """Run a target over the history with its own calendar and pauses, as if it had applied all along.
-
-    Parameters
-    ----------
-    start_ms : int or None
-        Where the clock starts; None: at the first event that satisfies the target's start.
-
-    Returns
-    -------
-    Clock or None
-        The running or paused clock; None if it never started or was stopped or cancelled on the way.
+    The same event may resolve the ticket, or set it to waiting, as the new target sees it.
     """
     calendar = register.calendar_of(target)
-    running: Clock | None = None
+    cycle = _next_cycle(ticket, target.id)
+    at_ms = event.at_ms
+    match target.on_change:
+        case OnChange.CARRY:
+            clock = clocks.start_clock(
+                target, calendar, cycle, at_ms, start_ms=old.start_ms, consumed_ms=old.consumed_ms
+            )
+            _end_or_pause(clock, target, calendar, event, ticket.attributes)
+        case OnChange.RESTART:
+            clock = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0)
+            _end_or_pause(clock, target, calendar, event, ticket.attributes)
+        case OnChange.RETROACTIVE:
+            clock = clocks.start_clock(target, calendar, cycle, old.start_ms, start_ms=old.start_ms, consumed_ms=0)
+            for past, attributes in _walk(ticket.history):
+                if past.at_ms >= old.start_ms:
+                    clock = _follow(clock, target, calendar, past, attributes)
+    ticket.clocks.append(clock)
+
+
+def _walk(history: list[TicketEvent]) -> Iterator[tuple[TicketEvent, dict[str, str]]]:
+    """Yield every event with the ticket's fields after it; the mapping is one and the same, and changes."""
     attributes: dict[str, str] = {}
-    for event in ticket.history:
+    for event in history:
         for name, value in event.changes.items():
             if value is None:
                 attributes.pop(name, None)
             else:
                 attributes[name] = value
+        yield event, attributes
+
+
+def _follow(
+    clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
+) -> Clock:
+    """Advance the clock of a slot by an event, as if its target had applied all along.
+
+    Returns
+    -------
+    Clock
+        The same one, or that of the next cycle where the event reopens the ticket under the policy ``new_cycle``.
+    """
+    if clock.is_active:
+        _end_or_pause(clock, target, calendar, event, attributes)
+        return clock
+    if not _reopens(target, event, attributes):
+        return clock
+    if target.reopen is Reopen.RESUME and clock.phase == Phase.STOPPED:
+        clocks.reactivate(clock, target, calendar, event.at_ms)
+    else:
         at_ms = event.at_ms
-        if running is None:
-            starts = at_ms >= start_ms if start_ms is not None else target.start.holds(event.event, attributes)
-            if not starts:
-                continue
-            at_ms = start_ms if start_ms is not None else at_ms
-            running = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0)
-        clocks.observe(running, event.at_ms)
-        if start_ms is None and any(
-            condition.holds(event.event, attributes) for condition in (target.stop, target.cancel, target.merge)
-        ):
-            return None
-        if target.pause.holds(event.event, attributes):
-            clocks.pause(running, target, calendar, event.at_ms)
-        else:
-            clocks.resume(running, target, calendar, event.at_ms)
-    return running
+        clock = clocks.start_clock(target, calendar, clock.cycle, at_ms, start_ms=at_ms, consumed_ms=0)
+    _end_or_pause(clock, target, calendar, event, attributes)
+    return clock
 
 
-def _maybe_start(
-    ticket: Ticket, slot: Slot, target: Target, event: TicketEvent, register: Register, *, rematch: bool
-) -> None:
+def _reopens(target: Target, event: TicketEvent, attributes: dict[str, str]) -> bool:
+    """Tell whether an event lets an ended clock go on or a further cycle start; one that ends it as well does not."""
+    return (
+        target.reopen is not Reopen.IGNORE
+        and target.reopen_when.holds(event.event, attributes)
+        and _end_of(target, event, attributes) is None
+    )
+
+
+def _maybe_start(ticket: Ticket, target: Target, event: TicketEvent, register: Register, *, rematch: bool) -> None:
     """Start a first or a further cycle in a slot without an active clock, if the event says so."""
     attributes = ticket.attributes
-    last = _last_of_slot(ticket, slot, register)
+    starts = target.start.holds(event.event, attributes)
+    if not (starts or rematch or target.reopen_when.holds(event.event, attributes)):
+        return  # most events of a ticket whose clock has ended
+    last = _last_of_slot(ticket, target.slot, register)
+    if last is None:
+        if starts:
+            _start(ticket, target, event, register)
+        elif rematch:
+            _start_late(ticket, target, event, register)
+    elif last.phase == Phase.SUPERSEDED:
+        _come_back(ticket, last, target, event, register)
+    elif _reopens(target, event, attributes):
+        if target.reopen is Reopen.RESUME and last.phase == Phase.STOPPED:
+            _resume(ticket, last, target, event, register)
+        else:
+            _start(ticket, target, event, register)
+
+
+def _start(ticket: Ticket, target: Target, event: TicketEvent, register: Register) -> None:
     calendar = register.calendar_of(target)
     at_ms = event.at_ms
-    if last is None:
-        if not target.start.holds(event.event, attributes):
-            if rematch:
-                _start_late(ticket, target, register, at_ms)
-            return
-    elif last.phase == Phase.SUPERSEDED:
-        # The ticket left every target of this slot and comes back: its clock goes on.
-        _take_over(ticket, last, target, register, at_ms)
-        return
-    elif last.ended_ms == at_ms and target.stop.holds(event.event, attributes):
-        return  # stopped by this very event: stop wins over start
-    else:
-        if target.reopen is Reopen.IGNORE or not target.reopen_when.holds(event.event, attributes):
-            return
-        if target.reopen is Reopen.RESUME and last.phase == Phase.STOPPED:
-            of_last = register.target(last.target_id, last.revision)
-            assert of_last is not None
-            clocks.reactivate(last, of_last, register.calendar_of(of_last), at_ms)
-            if of_last.pause.holds(event.event, attributes):
-                clocks.pause(last, of_last, register.calendar_of(of_last), at_ms)
-            return
-    clock = clocks.start_clock(
-        target, calendar, _next_cycle(ticket, target.id), at_ms, start_ms=at_ms, consumed_ms=0
-    )
+    cycle = _next_cycle(ticket, target.id)
+    clock = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0)
     ticket.clocks.append(clock)
-    if target.stop.holds(event.event, attributes):
-        clocks.end(clock, target, calendar, at_ms, Phase.STOPPED)
-    elif target.cancel.holds(event.event, attributes):
-        clocks.end(clock, target, calendar, at_ms, Phase.CANCELLED)
-    elif target.pause.holds(event.event, attributes):
-        clocks.pause(clock, target, calendar, at_ms)
+    _end_or_pause(clock, target, calendar, event, ticket.attributes)
 
 
-def _start_late(ticket: Ticket, target: Target, register: Register, at_ms: int) -> None:
+def _resume(ticket: Ticket, last: Clock, target: Target, event: TicketEvent, register: Register) -> None:
+    """Let a stopped clock go on; under the target that applies now, if that changed while it was stopped."""
+    of_last, calendar = register.terms(last.target_id, last.revision)
+    at_ms = event.at_ms
+    clocks.reactivate(last, of_last, calendar, at_ms)
+    successor = _successor(of_last, target, ticket.attributes, at_ms, register)
+    if successor is of_last:
+        _end_or_pause(last, of_last, calendar, event, ticket.attributes)
+        return
+    clocks.end(last, of_last, calendar, at_ms, Phase.SUPERSEDED)
+    if successor is not None:
+        _take_over(ticket, last, successor, event, register)
+
+
+def _start_late(ticket: Ticket, target: Target, event: TicketEvent, register: Register) -> None:
     """Start the clock of a target that applies only since a change (a priority set at triage).
 
-    The promise counts from the event that starts it, not from the change, unless the target says ``restart``.
+    The promise counts from the event that starts it, in the revision in force then, as if the ticket had had its
+    present fields from the beginning; under ``restart`` it counts from the change. There is no clock if no such
+    promise was in force when the ticket began, or if the ticket had ended before the change.
     """
-    clock = _run_over_history(ticket, target, register, _next_cycle(ticket, target.id), None)
-    if clock is None:
+    clock: Clock | None = None
+    ended_by: TicketEvent | None = None
+    cycle = _next_cycle(ticket, target.id)
+    of_start, calendar = target, register.calendar_of(target)
+    for past, attributes in _walk(ticket.history):
+        if clock is None:
+            winner = register.winners(ticket.attributes, past.at_ms).get(target.slot)
+            if winner is None or not winner.start.holds(past.event, attributes):
+                continue
+            of_start, calendar = winner, register.calendar_of(winner)
+            cycle = _next_cycle(ticket, winner.id)
+            clock = clocks.start_clock(winner, calendar, cycle, past.at_ms, start_ms=past.at_ms, consumed_ms=0)
+        was_active = clock.is_active
+        clock = _follow(clock, of_start, calendar, past, attributes)
+        if was_active and not clock.is_active:
+            ended_by = past
+    if clock is None or (not clock.is_active and ended_by is not event):
         return
-    if target.on_change is OnChange.RESTART:
-        calendar = register.calendar_of(target)
-        clock = clocks.start_clock(target, calendar, clock.cycle, at_ms, start_ms=at_ms, consumed_ms=0)
-    ticket.clocks.append(clock)
+    if target.on_change is not OnChange.RESTART:
+        ticket.clocks.append(clock)
+    elif clock.is_active:
+        _start(ticket, target, event, register)
+
+
+def _come_back(ticket: Ticket, last: Clock, target: Target, event: TicketEvent, register: Register) -> None:
+    """Let the clock of a ticket that had left every target of a slot go on, unless the ticket ended meanwhile."""
+    is_over = was_over = False
+    for past, attributes in _walk(ticket.history[:-1]):
+        if past.at_ms < _ended_ms(last):
+            continue
+        if _end_of(target, past, attributes) is not None:
+            is_over = was_over = True
+        elif is_over and _reopens(target, past, attributes):
+            is_over = False
+    if is_over and not _reopens(target, event, ticket.attributes):
+        return
+    if was_over and target.reopen is Reopen.NEW_CYCLE:
+        _start(ticket, target, event, register)
+    else:
+        _take_over(ticket, last, target, event, register)
+
+
+def _ended_ms(clock: Clock) -> int:
+    assert clock.ended_ms is not None
+    return clock.ended_ms
 
 
 def _last_of_slot(ticket: Ticket, slot: Slot, register: Register) -> Clock | None:
     for clock in reversed(ticket.clocks):
-        target = register.target(clock.target_id, clock.revision)
-        if target is not None and (target.contract_type, target.metric) == slot:
+        if register.terms(clock.target_id, clock.revision)[0].slot == slot:
             return clock
     return None
 

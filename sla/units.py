@@ -31,7 +31,8 @@ NEVER = EpochMs(2**62)
 """The instant after every other: a column entry that nothing will ever reach."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+_PERCENT = re.compile(r"^\s*(\d{1,3}(?:\.\d{1,12})?)\s*%\s*$")
+_SHARE = re.compile(r"^\s*([01](?:\.\d{1,14})?)\s*$")
 
 
 def ms_of(instant: datetime) -> EpochMs:
@@ -86,11 +87,11 @@ def parse_ratio(text: str | float) -> Fraction:
     """
     if isinstance(text, str) and (match := _PERCENT.match(text)):
         ratio = Fraction(match.group(1)) / 100
+    elif match := _SHARE.match(str(text)):
+        ratio = Fraction(match.group(1))
     else:
-        try:
-            ratio = Fraction(str(text))
-        except ValueError as error:
-            raise UnitError(f"{text!r} is no share: write 95% or 0.95") from error
+        # Fraction() itself would also take 1/3 and 1e999999999, and compute the latter.
+        raise UnitError(f"{text!r} is no share: write 95% or 0.95")
     if not 0 <= ratio <= 1:
         raise UnitError(f"{text!r} is outside 0..100 %: write 95% or 0.95")
     return ratio

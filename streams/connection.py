@@ -313,17 +313,18 @@ async def _cause(kafka: KafkaSettings, error: BaseException) -> KafkaFault:
         except IllegalSaslStateError:
             return _credentials_refused(kafka, f"{host}:{port}", "no SASL on that port")
         except ssl.SSLError as refusal:
+            said = getattr(refusal, "verify_message", None) or refusal.reason or refusal
             return CredentialsRefused(
-                f"{host}:{port}: TLS: {refusal.reason or refusal}; see SLAWATCH_KAFKA__CA_FILE, __CERT_FILE, __KEY_FILE"
+                f"{host}:{port}: TLS: {said}; see SLAWATCH_KAFKA__CA_FILE, __CERT_FILE, __KEY_FILE"
             )
         except TimeoutError:
             answers.append(f"{host}:{port} does not answer")
         except (KafkaConnectionError, ConnectionResetError, ConnectionAbortedError):
             # TCP works and the other end hangs up: it speaks another protocol, TLS or SASL for example.
-            answers.append(
-                f"{host}:{port} closes the connection; "
-                f"is SLAWATCH_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} right?"
-            )
+            hint = f"is SLAWATCH_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} right?"
+            if kafka.security_protocol.endswith("SSL") and kafka.cert_file is None:
+                hint += " Or does it want a client certificate (SLAWATCH_KAFKA__CERT_FILE, __KEY_FILE)?"
+            answers.append(f"{host}:{port} closes the connection; {hint}")
         except (OSError, KafkaError) as refusal:
             answers.append(f"{host}:{port}: {getattr(refusal, 'strerror', None) or _message(refusal)}")
         else:

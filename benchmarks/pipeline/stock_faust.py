@@ -36,10 +36,11 @@ app = faust.App(
     datadir=f"/tmp/stock-faust-{settings.topics.prefix}",
     producer_compression_type="lz4",
 )
+RAW = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 source = app.topic(topics.name(TICKETS), key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 verdicts = app.topic(f"{topics.prefix}stock-verdicts", key_type=bytes, value_type=bytes, value_serializer="raw")
 rollups = app.topic(f"{topics.prefix}stock-rollups", key_type=bytes, value_type=bytes, value_serializer="raw")
-rows = app.Table("rows", partitions=partitions, key_type=bytes, value_type=bytes, value_serializer="raw")
+rows = app.Table("rows", partitions=partitions, schema=RAW)
 engines: dict[int, TicketEngine] = {}
 register = compile_register(asyncio.run(read_register(settings))).register
 count = 0

@@ -1,5 +1,7 @@
 """A cluster's topics are brought in line with the catalogue, and differences are told, on a real Kafka."""
 
+import asyncio
+
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -10,7 +12,7 @@ from cli.main import app
 from config.settings import Settings
 from streams.broker import Broker
 from streams.codecs import partition_of
-from streams.connection import BrokerUnreachable, KafkaFault, TopicMissing, read_to_end
+from streams.connection import BrokerUnreachable, KafkaFault, TopicMissing, consumer_client, read_to_end
 from streams.topic_admin import (
     IncrementalAlterConfigsRequest,
     TopicsDiffer,
@@ -184,6 +186,14 @@ async def test_a_bounded_read_ends_at_the_end_behind_transaction_markers_and_wit
 
     read = [record.value async for record in read_to_end(settings.kafka, [topic])]
     assert read == [b"committed %d" % number for number in range(5)]
+
+
+async def test_a_consumer_is_closed_at_any_moment(settings):
+    async with consumer_client(settings.kafka):
+        pass
+    async with consumer_client(settings.kafka) as consumer:
+        await asyncio.sleep(0)
+    assert consumer._closed
 
 
 async def test_a_bounded_read_begins_at_an_instant(settings):

@@ -67,10 +67,10 @@ def instants_ms(since: str = "2010-01-01T00:00:00Z", until: str = "2035-01-01T00
 @st.composite
 def weekly_hours(draw: st.DrawFn) -> tuple[tuple[tuple[int, int], ...], ...]:
     """Seven days of windows that are valid together; at least one opens."""
-    one_day = st.lists(st.sampled_from(NASTY_MINUTES) | st.integers(0, 1440), unique=True, max_size=6)
+    marks_of_day = st.lists(st.sampled_from(NASTY_MINUTES) | st.integers(0, 1440), unique=True, max_size=8)
     # Half of them keep the same hours every day, so that the hard hours meet the hard date.
     different_days = draw(st.sampled_from((1, 7)))
-    marks_of_days = [sorted(draw(one_day)) for _ in range(different_days)] * (7 // different_days)
+    marks_of_days = [sorted(draw(marks_of_day)) for _ in range(different_days)] * (7 // different_days)
     days = [list(zip(marks[0::2], marks[1::2], strict=False)) for marks in marks_of_days]
     if not any(days):
         days[draw(st.integers(0, 6))] = [(480, 1020)]

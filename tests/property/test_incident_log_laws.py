@@ -72,7 +72,7 @@ def test_every_clock_of_a_made_up_log_is_as_computed_by_hand(tmp_path: Path, see
 
 @pytest.mark.parametrize("largest_chunk", [1, 60, 4_000, 60_000])
 def test_what_is_forgotten_does_not_depend_on_chunks(tmp_path: Path, largest_chunk: int) -> None:
-    log = write_log(tmp_path / "log.xes.gz", seed=17, cases=300)
+    log = write_log(tmp_path / "log.xes.gz", seed=17, cases=800)
     expected = expect(log, retention_ms=5 * DAY_MS)
     assert expected.forgotten > 20
     assert expected.verdicts != expect(log).verdicts

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sources.faults import SHOWN_FAULTS, SourceError
+from sources.mapping import XesMapping, load_document, parse_mapping
 from sources.reading import ReadOptions, in_global_order, read_source
 from sources.record import SourceEvent
 
@@ -141,3 +142,9 @@ def test_a_mapping_file_that_is_no_mapping_is_refused(tmp_path, text):
 
     with pytest.raises(SourceError, match=r"m\.yaml"):
         read_source(_csv(tmp_path), ReadOptions(mapping=mapping))
+
+
+def test_the_example_mapping_of_logs_is_the_built_in_one():
+    path = ROOT / "examples/incident-log-mapping.yaml"
+
+    assert parse_mapping(XesMapping, load_document(path), path) == XesMapping()

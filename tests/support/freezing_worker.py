@@ -1,0 +1,71 @@
+"""A worker that freezes itself (SIGSTOP) at one exact place: ``freezing_worker.py outputs|state-write WHEN``.
+
+``outputs``: a step's state is acknowledged, and its outputs, verdicts among them, are about to be sent.
+``state-write``: a step of the tickets is computed and about to be written.
+
+WHEN is a number (the n-th time it comes there) or seconds (``12s``: the first time after them). From then on it does
+what every worker does. The place can't be met from outside.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from cli.worker import worker
+from streams.ownership import Owner
+from streams.sender import OutputSender
+from streams.state_rows import POSITION_KEY
+from streams.topics import TICKETS_STATE, VERDICTS
+
+
+class _Freeze:
+    def __init__(self, when: str) -> None:
+        seconds, calls = (float(when[:-1]), 1) if when.endswith("s") else (0.0, int(when))
+        self._not_before = time.monotonic() + seconds
+        self._calls_left = calls
+
+    def here(self) -> None:
+        if self._calls_left and time.monotonic() >= self._not_before:
+            self._calls_left -= 1
+            if not self._calls_left:
+                # To this very thread: it does not get one instruction further.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+def freeze_before_outputs(freeze: _Freeze) -> None:
+    send: Callable[..., Any] = OutputSender.send
+
+    def freezing(self: OutputSender, outputs: Any) -> Any:
+        outputs = list(outputs)
+        if any(output.topic.endswith(VERDICTS) for output in outputs):
+            freeze.here()
+        return send(self, outputs)
+
+    OutputSender.send = freezing  # type: ignore[method-assign]
+
+
+def freeze_before_state_write(freeze: _Freeze) -> None:
+    write: Callable[..., Any] = Owner.write
+
+    async def freezing(self: Owner, rows: Any) -> Any:
+        if self.topic.endswith(TICKETS_STATE) and POSITION_KEY in rows:
+            freeze.here()
+        return await write(self, rows)
+
+    Owner.write = freezing  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    place, freeze = sys.argv[1], _Freeze(sys.argv[2])
+    {"outputs": freeze_before_outputs, "state-write": freeze_before_state_write}[place](freeze)
+    try:
+        worker()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
