@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import platform
 import statistics
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     parts = options.parts or ["throughput", "restore", "latency"]
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     print(_machine())
     figures: dict[str, object] = {"machine": _machine()}
     with obtain_broker(
@@ -122,7 +124,7 @@ def latency(bootstrap: str, seconds: float) -> dict[str, object]:
     figures = {}
     for rate in (1_000, 10_000):
         settings = _prepared(bootstrap)
-        with _worker(settings) as (process, url, log, _):
+        with _worker(settings, "wall") as (process, url, log, _):
             _wait_ready(process, url, log)
             result = asyncio.run(measure_latency(settings, rate, seconds))
         figures[str(rate)] = result
@@ -144,8 +146,9 @@ def _prepared(bootstrap: str) -> Settings:
     return settings
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, clock: str = "event") -> dict[str, str]:
     return {
+        "SLAWATCH_ENGINE__CLOCK": clock,
         **os.environ,
         "SLAWATCH_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
         "SLAWATCH_TOPICS__PREFIX": settings.topics.prefix,
@@ -156,14 +159,14 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def _worker(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], str, Path, float]]:
+def _worker(settings: Settings, clock: str = "event") -> Iterator[tuple[subprocess.Popen[bytes], str, Path, float]]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "worker.log"
         started = time.monotonic()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["taskset", "-c", WORKER_CORE, sys.executable, "-m", "cli.main", "worker"],
-                env=_environment(settings),
+                env=_environment(settings, clock),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -31,6 +31,7 @@ NEVER = EpochMs(2**62)
 """The instant after every other: a column entry that nothing will ever reach."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for rendering only
 _PERCENT = re.compile(r"^\s*(\d{1,3}(?:\.\d{1,12})?)\s*%\s*$")
 _SHARE = re.compile(r"^\s*([01](?:\.\d{1,14})?)\s*$")
 
@@ -72,7 +73,8 @@ def parse_instant(text: str) -> EpochMs:
 
 def format_instant(instant_ms: int) -> str:
     """Render an instant as RFC 3339 in UTC with milliseconds and ``Z``."""
-    return datetime_of(instant_ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant_ms % 1000:03d}Z"
+    # isoformat of a naive datetime: six times as fast as strftime, and a verdict has five instants.
+    return (_NAIVE_EPOCH + timedelta(milliseconds=instant_ms)).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_ratio(text: str | float) -> Fraction:

@@ -136,6 +136,10 @@ class Stage:
         self.watermarks: dict[int, Watermark] = {}
         self._taken_at = time.monotonic()
         self._suspended = True
+        self._rebalances = 0
+        """Rebalances that have begun."""
+        self._rebalances_taken = 0
+        """The newest of them whose assignment has been taken."""
         self.table = app.Table(
             name,
             partitions=partitions,
@@ -178,6 +182,7 @@ class Stage:
     def suspend(self) -> None:
         """Start no step by time: a rebalance has begun, ownership may move."""
         self._suspended = True
+        self._rebalances += 1
         for runner in self.runners.values():
             runner.suspend()
 
@@ -187,6 +192,7 @@ class Stage:
 
     async def on_rebalance(self, generation_id: int) -> None:
         """Give up what went to others and take what is assigned, before the restore."""
+        rebalance = self._rebalances
         try:
             if generation_id != self.app.consumer_generation_id:
                 return  # a newer generation is on its way: taking now could fence its rightful owners
@@ -196,6 +202,7 @@ class Stage:
             await asyncio.gather(*(self._give_up(partition) for partition in lost))
             kept = await asyncio.gather(*(self._take(partition) for partition in sorted(mine)))
             self._taken_at = time.monotonic()
+            self._rebalances_taken = rebalance
             log.info(
                 "partitions taken",
                 stage=self.name,
@@ -237,13 +244,22 @@ class Stage:
     # --- restore ---------------------------------------------------------------------------------------------------
 
     def restored_offset(self, partition: int) -> int | None:
-        """Return the changelog offset up to which the partition's memory is current."""
+        """Return the changelog offset up to which the partition's memory is current, -1 if it holds nothing.
+
+        Not None for a partition owned: Faust would go on from where it had restored it last, and what it had read
+        until then is no longer in memory.
+        """
         owned = self._owned.get(partition)
-        return None if owned is None else owned.restored_offset
+        if owned is None:
+            return None
+        return -1 if owned.restored_offset is None else owned.restored_offset
 
     def restore_chunk(self, event: Any) -> None:
         """Take a chunk of the changelog in; rows stay bytes."""
         try:
+            # Faust's recovery hands what it does not expect to the table it had in hand last.
+            if event.message.topic != self.state_topic:
+                return
             owned = self._owned.get(event.message.partition)
             if owned is None or owned.runner is not None:
                 return
@@ -258,25 +274,37 @@ class Stage:
             self._halt(error)
 
     async def on_restored(self, partitions: set[int]) -> None:
-        """Build the restored partitions and let them run."""
+        """Build the restored partitions and let them run.
+
+        Another rebalance may begin at any await; then it is its own restore that lets them run.
+        """
         try:
-            started, rows = time.perf_counter(), 0
+            started, rows, rebalance = time.perf_counter(), 0, self._rebalances
             tps = [TP(self.source_topic, partition) for partition in sorted(partitions & set(self._owned))]
             bounds = await self.app.consumer.log_bounds(tps)
             for tp in tps:
+                if self._is_overtaken(rebalance):
+                    break
                 owned = self._owned[tp.partition]
                 if owned.runner is None:
                     rows += len(owned.rows)
-                    await self._build(tp.partition, owned, bounds[tp])
+                    await self._build(tp.partition, owned, bounds[tp], rebalance)
                 else:
                     owned.runner.resume()
+            if self._is_overtaken(rebalance):
+                log.info("restore overtaken by another rebalance", stage=self.name)
+                return
             self._suspended = False
             seconds = round(time.perf_counter() - started, 3)
             log.info("partitions restored", stage=self.name, partitions=len(self.runners), rows=rows, seconds=seconds)
         except Exception as error:  # noqa: BLE001 - Faust loses exceptions of this callback
             self._halt(error)
 
-    async def _build(self, partition: int, owned: _Partition, bounds: tuple[int, int]) -> None:
+    def _is_overtaken(self, rebalance: int) -> bool:
+        """Whether another rebalance has begun since, or the assignment of this one has not been taken."""
+        return not self._rebalances == self._rebalances_taken == rebalance
+
+    async def _build(self, partition: int, owned: _Partition, bounds: tuple[int, int], rebalance: int) -> None:
         started = time.perf_counter()
         if owned.restored_offset is None or owned.restored_offset < owned.owner.marker_offset:
             raise RestoreIncompleteError(
@@ -294,6 +322,8 @@ class Stage:
         self._judge_loss(partition, position, bounds)
         processor = self._make_processor(partition)
         view = await self._register_at_least(position)
+        if self._is_overtaken(rebalance):
+            return  # the partition may go to another worker; else it is taken and restored again
         if view is not None and is_newer(view, position.register_offsets):
             position.register_version += 1
             position.register_offsets = dict(view.offsets)
@@ -360,7 +390,9 @@ class Stage:
             tps = [TP(self.source_topic, partition) for partition in self.runners]
             for tp, watermark in (await self.app.consumer.watermarks(tps)).items():
                 self.watermarks[tp.partition] = watermark
-        if time.monotonic() - self._taken_at > self._retake_seconds:
+        # A worker that was frozen does not know yet that it has been replaced: it must not fence its successor.
+        is_member = self.app.heartbeat_age_seconds() < self.app.conf.broker_session_timeout / 2
+        if is_member and time.monotonic() - self._taken_at > self._retake_seconds:
             self.retake()
 
     def retake(self) -> None:

@@ -10,16 +10,16 @@ import asyncio
 import sys
 
 import faust
-from faust.types import TP  # noqa: F401 - the module is imported for its side effect on aliases
 
 from agents.register_view import compile_register
 from config.settings import load_settings
 from sla.engine import TicketEngine
+from sla.events import Heartbeat
 from streams.codecs import decode_ticket, encode_verdict
 from streams.connection import faust_brokers
 from streams.register_topics import read_register
 from streams.rollups import encode_rollup
-from streams.topics import TICKETS, Topics
+from streams.topics import ROLLUPS, TICKETS, VERDICTS, Topics
 
 settings = load_settings()
 topics = Topics(settings)
@@ -38,8 +38,8 @@ app = faust.App(
 )
 RAW = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 source = app.topic(topics.name(TICKETS), key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-verdicts = app.topic(f"{topics.prefix}stock-verdicts", key_type=bytes, value_type=bytes, value_serializer="raw")
-rollups = app.topic(f"{topics.prefix}stock-rollups", key_type=bytes, value_type=bytes, value_serializer="raw")
+verdicts = app.topic(topics.name(VERDICTS), key_type=bytes, value_type=bytes, value_serializer="raw")
+rollups = app.topic(topics.name(ROLLUPS), key_type=bytes, value_type=bytes, value_serializer="raw")
 rows = app.Table("rows", partitions=partitions, schema=RAW)
 engines: dict[int, TicketEngine] = {}
 register = compile_register(asyncio.run(read_register(settings))).register
@@ -57,7 +57,6 @@ async def tickets(stream: faust.Stream[bytes]) -> None:
         decoded = decode_ticket(event.value, event.key)
         if isinstance(decoded, tuple):
             engine.apply(*decoded)
-            engine.advance_to(int(event.message.timestamp * 1000))
             outcome = engine.finish()
             for key, row in outcome.rows.items():
                 if row is None:
@@ -68,6 +67,9 @@ async def tickets(stream: faust.Stream[bytes]) -> None:
                 await verdicts.send(key=verdict.ticket.encode(), value=encode_verdict(verdict))
             for rollup in outcome.rollups:
                 await rollups.send(key=rollup.target.encode(), value=encode_rollup(rollup))
+        elif isinstance(decoded, Heartbeat):
+            engine.advance_to(decoded.at_ms)
+            count -= 1
         count += 1
         if count % 1000 == 0:
             print("COUNT", count, flush=True, file=sys.__stdout__)

@@ -1,7 +1,8 @@
 """The work: a stream of tickets with two clocks each, as JSON of about 200 bytes, written ahead into sla.tickets.
 
 Five events a ticket (created, responded, waiting, resumed, resolved) in global order of event time, some 20,000 tickets
-open at once, four priorities, business hours in Berlin.
+open at once, four priorities, business hours in Berlin. A heartbeat per partition and minute of event time moves the
+clocks, as a player does: a log of the past appended now would otherwise be judged as of now.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ async def publish_register(settings: Settings) -> None:
     await publish(settings, documents)
 
 
-def events(count: int, end_ms: int, *, seed: int = 7, open_only: bool = False) -> Iterator[tuple[str, bytes]]:
-    """Yield (ticket, value) of ``count`` events in order of event time, the last one at about ``end_ms``.
+def events(count: int, end_ms: int, *, seed: int = 7, open_only: bool = False) -> Iterator[tuple[str, bytes, int]]:
+    """Yield (ticket, value, instant) of ``count`` events in order of event time, the last one at about ``end_ms``.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def events(count: int, end_ms: int, *, seed: int = 7, open_only: bool = False) -
     kinds = ("created", "updated") if open_only else ("created", "responded", "updated", "updated", "resolved")
     per_ticket = len(kinds)
     tickets = count // per_ticket
-    span_ms = max(DAY_MS * count // 1_000_000, HOUR_MS)
+    span_ms = max(DAY_MS * count // 1_000_000, 6 * HOUR_MS)
     rng = np.random.default_rng(seed)
     life = (2.4 * HOUR_MS * (0.2 + 1.6 * rng.random(tickets))).astype(np.int64)
     start = (rng.random(tickets) * max(span_ms - int(life.max(initial=0)), MINUTE_MS)).astype(np.int64)
@@ -116,6 +117,7 @@ def events(count: int, end_ms: int, *, seed: int = 7, open_only: bool = False) -
             name,
             f'{{"version":1,"id":"ev-{number:010d}","ticket":"{name}","event":"{kinds[kind]}",'
             f'"at":"{stamp}.{ms:03d}Z","fields":{{{fields}}}}}'.encode(),
+            int(instants[place]),
         )
 
 
@@ -141,7 +143,20 @@ async def fill(settings: Settings, count: int, *, open_only: bool = False) -> tu
             batches[number] = producer.create_batch()
 
         end_ms = int(time.time() * 1000) - HOUR_MS
-        for ticket, value in events(count, end_ms, open_only=open_only):
+        beat_ms = 0
+
+        async def beat(at_ms: int) -> None:
+            value = b'{"version":1,"type":"heartbeat","at":%d}' % at_ms
+            for number in range(partitions):
+                if batches[number].append(key=b"heartbeat", value=value, timestamp=None) is None:
+                    await flush(number)
+                    batches[number].append(key=b"heartbeat", value=value, timestamp=None)
+
+        for ticket, value, at_ms in events(count, end_ms, open_only=open_only):
+            if at_ms >= beat_ms:
+                if beat_ms:
+                    await beat(beat_ms)
+                beat_ms = at_ms - at_ms % MINUTE_MS + MINUTE_MS
             number = place.get(ticket)
             key = ticket.encode()
             if number is None:
@@ -151,6 +166,7 @@ async def fill(settings: Settings, count: int, *, open_only: bool = False) -> tu
                 batches[number].append(key=key, value=value, timestamp=None)
             sent += 1
             size += len(value)
+        await beat(beat_ms)
         for number in range(partitions):
             if batches[number].record_count():
                 await flush(number)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from sla.units import format_instant
 from streams.broker import Broker
 from streams.topics import DEAD_LETTERS
 from tests.support.cluster import Cluster, Worker, counts_of
@@ -216,6 +217,36 @@ def test_outputs_of_a_worker_frozen_after_its_state_was_acknowledged_are_dropped
     assert any(len(told) > 1 for told in cluster.verdicts_by_ordinal().values()), "nothing was told twice"
     assert_same(cluster, log, undisturbed)
     end_in_order(other)
+
+
+def test_a_worker_frozen_while_idle_comes_back_with_the_whole_state(
+    cluster: Cluster, log: Log, undisturbed: Undisturbed
+) -> None:
+    staying = cluster.start_worker()
+    cluster.wait_ready(staying)
+    parts = [log.instant(0.3), log.instant(0.6), log.expected.now_ms]
+
+    def play_until(now_ms: int) -> None:
+        # From the start each time: what arrived already is recognised.
+        player = cluster.start_playing(log.events, "--speed", "max", "--until", format_instant(now_ms))
+        cluster.wait_finished(player, now_ms)
+
+    play_until(parts[0])
+    frozen = cluster.start_worker()
+    cluster.wait_ready(frozen, staying)
+    mine = {partition for partition, owner in cluster.owners().items() if owner == frozen.process.pid}
+    assert mine
+    frozen.process.pause()
+    play_until(parts[1])
+    frozen.process.resume()
+    cluster.wait_until(
+        "it has a partition of its own again",
+        lambda: any(cluster.owners()[partition] == frozen.process.pid for partition in mine),
+    )
+    cluster.wait_ready(frozen, staying)
+    play_until(parts[2])
+    assert_same(cluster, log, undisturbed)
+    end_in_order(frozen, staying)
 
 
 def test_a_former_owner_stays_fenced_when_the_broker_forgets_idle_producers_soon(

@@ -24,7 +24,7 @@ from streams.child_process import ChildProcess
 from streams.connection import admin_client, consumer_client, read_to_end
 from streams.loopback_ports import reserve_port
 from streams.rollups import Counted, decode_rollup
-from streams.state_rows import POSITION_KEY, Position, decode_position, provenance_of
+from streams.state_rows import OWNER_KEY, POSITION_KEY, Position, decode_marker, decode_position, provenance_of
 from streams.topics import OBJECTIVES_STATE, ROLLUPS, TICKETS, TICKETS_STATE, VERDICTS, Topics
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +202,13 @@ class Cluster:
     def positions(self) -> dict[int, Position]:
         """Return the newest position of each partition of the tickets' state that has one."""
         return asyncio.run(self._positions())
+
+    def owners(self) -> dict[int, int]:
+        """Return the process id of each partition's newest owner, as the takeover markers tell."""
+        markers = {
+            partition: decode_marker(row) for (partition, key), row in self._rows(TICKETS_STATE).items() if key == OWNER_KEY
+        }
+        return {partition: int(marker.owner.rpartition(":")[2]) for partition, marker in markers.items()}
 
     def event_ms(self) -> int:
         """Return the instant that the slowest partition has come to."""

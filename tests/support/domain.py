@@ -147,7 +147,9 @@ def register(*targets: Target, calendars: Mapping[str, WorkCalendar] | None = No
     return Register(contracts, {"office": OFFICE, **(calendars or {})})
 
 
-def event(kind: str, when: str | int, *, uid: int | None = None, sequence: int = 0, **changes: str | None) -> TicketEvent:
+def event(
+    kind: str, when: str | int, *, uid: int | None = None, sequence: int = 0, **changes: str | None
+) -> TicketEvent:
     """Return an event; without ``uid`` its content identifies it, as on the wire."""
     at_ms = at(when)
     if uid is None:
