@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from agents.api import Api
 from agents.app import Application, create_app
@@ -120,12 +121,23 @@ def _halt_if_failed(task: asyncio.Task[None]) -> None:
 
 
 async def _follow_watermarks(application: Application) -> None:
+    away = False
     while True:
         await asyncio.sleep(_FOLLOW_SECONDS)
         if application.app.rebalancing:
             continue
-        for stage in application.stages:
-            await stage.follow()
+        try:
+            for stage in application.stages:
+                await stage.follow()
+        except KafkaError as error:
+            # Without watermarks the present stands still and nothing is judged: safe, so wait for the broker.
+            if not away:
+                log.warning("broker does not tell its end offsets", error=f"{type(error).__name__}: {error}")
+            away = True
+        else:
+            if away:
+                log.info("broker tells its end offsets again")
+            away = False
 
 
 async def _follow_register(application: Application, reader: RegisterReader, metrics: Metrics) -> None:

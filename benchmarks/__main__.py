@@ -1,7 +1,7 @@
-"""``python -m benchmarks``: the tickets agent on one core, the broker on the other, beside stock Faust in the same run.
+"""``python -m benchmarks``: the worker on one core, the broker on the other, beside stock Faust in the same run.
 
 Parts: ``throughput`` (slawatch and stock Faust in turn), ``restore`` (10^6 open tickets: restore time and memory),
-``latency`` (produce to alert record at 1,000 and 10,000 events/s). Absolute figures are this machine's; the ratio holds.
+``latency`` (produce to alert record at 1,000 and 10,000 events/s). Absolute figures are this machine's; ratios hold.
 """
 
 from __future__ import annotations

@@ -11,7 +11,19 @@ import sys
 
 import typer
 
-from cli import broker, contracts, contracts_apply, dead_letters, demo, events, state, topics, verdicts, worker
+from cli import (
+    broker,
+    contracts,
+    contracts_apply,
+    dead_letters,
+    demo,
+    events,
+    settings,
+    state,
+    topics,
+    verdicts,
+    worker,
+)
 
 app = typer.Typer(
     name="slawatch",
@@ -38,6 +50,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(state.app, name="state")
+app.command("settings")(settings.settings)
 
 
 def main() -> None:

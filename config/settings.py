@@ -1,7 +1,7 @@
 """Settings of a process, from the environment (prefix ``SLAWATCH_``, ``__`` between levels) or a file of secrets.
 
-Built once in ``main`` and passed down as values; nothing below reads the environment. Every field says its unit. Unknown
-``SLAWATCH_`` variables are reported by :func:`load_settings` with a suggestion instead of being passed over.
+Built once in ``main`` and passed down as values; nothing below reads the environment. Every field says its unit.
+Unknown ``SLAWATCH_`` variables are reported by :func:`load_settings` with a suggestion instead of being passed over.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class KafkaSettings(_Section):
         30.0, ge=6, description="After this long without a heartbeat the group gives a worker's partitions away."
     )
     request_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer of the broker.")
-    replication_factor: int = Field(1, ge=1, description="Replicas of topics that `topics apply` creates; 3 in production.")
+    replication_factor: int = Field(
+        1, ge=1, description="Replicas of topics that `topics apply` creates; 3 in production."
+    )
     min_insync_replicas: int = Field(1, ge=1, description="Replicas that must have a write; 2 in production.")
 
     @model_validator(mode="after")
@@ -89,7 +91,9 @@ class KafkaSettings(_Section):
 class TopicSettings(_Section):
     """Names and partition counts of the topics."""
 
-    prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$", description="Put before every topic name and the consumer group.")
+    prefix: str = Field(
+        "", pattern=r"^[a-zA-Z0-9._-]*$", description="Put before every topic name and the consumer group."
+    )
     partitions: int = Field(
         12, ge=1, le=1000, description="Partitions of sla.tickets and its state. Fixed for the life of the topics."
     )
@@ -107,13 +111,18 @@ class EngineSettings(_Section):
     retention_days: float = Field(35.0, gt=0, description="Closed tickets are kept this long after their last event.")
     future_skew_seconds: float = Field(300.0, ge=0, description="Events dated later than arrival + this are refused.")
     chunk_records: int = Field(4096, ge=1, le=65_536, description="Most records of one chunk.")
-    sweep_interval_seconds: float = Field(0.25, gt=0, description="How often clocks are checked for a change of colour.")
+    sweep_interval_seconds: float = Field(
+        0.25, gt=0, description="How often clocks are checked for a change of colour."
+    )
     progress_interval_seconds: float = Field(1.0, gt=0, description="How often a partition tells its progress.")
     retake_hours: float = Field(
         12.0, gt=0, description="An owner takes its partition again this often: the broker forgets idle producer ids."
     )
     dead_letter_limit_ratio: float = Field(
-        0.5, gt=0, le=1, description="Share of the last 1,000 records failing in our own code at which the worker stops."
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the last 1,000 records failing in our own code at which the worker stops.",
     )
     largest_event_bytes: int = Field(65_536, ge=1024, description="Larger events are dead-lettered as oversized.")
 
@@ -121,7 +130,9 @@ class EngineSettings(_Section):
 class AlertmanagerSettings(_Section):
     """Where pages go."""
 
-    urls: tuple[str, ...] = Field((), description="Base URLs of every Alertmanager peer (never a load balancer). JSON list.")
+    urls: tuple[str, ...] = Field(
+        (), description="Base URLs of every Alertmanager peer (never a load balancer). JSON list."
+    )
     token: SecretStr | None = Field(None, description="Bearer token.")
     token_file: Path | None = Field(None, description="File that holds the bearer token.")
     ca_file: Path | None = Field(None, description="PEM file of the certificate authorities to trust.")
@@ -167,7 +178,9 @@ class WebSettings(_Section):
 class LogSettings(_Section):
     """Logging."""
 
-    level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is written.")
+    level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is written."
+    )
     format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal, else JSON.")
 
 

@@ -161,8 +161,17 @@ class Objective:
     window: Window
 
 
+class _Derived:
+    """What a target's terms amount to. Not fields of the dataclass: they say nothing that its terms do not."""
+
+    __slots__ = ("slot", "warn_thresholds_ms")
+
+    slot: tuple[ContractType, str]
+    warn_thresholds_ms: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
-class Target:
+class Target(_Derived):
     """One promise about one clock.
 
     Attributes
@@ -208,8 +217,6 @@ class Target:
     objective: Objective | None = None
     team: str | None = None
     owner: str | None = None
-    slot: tuple[ContractType, str] = field(init=False, repr=False, compare=False)
-    warn_thresholds_ms: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Exact fractions are dear: worked out once here, they took a third of the time of every event.

@@ -164,7 +164,9 @@ class ObjectiveEngine:
             elif prefix == ALERT_PREFIX:
                 self._firing.add(key[1:].decode())
 
-    def count(self, target_id: str, minute_ms: int, source: str, met: int, breached: int, *, is_delta: bool = False) -> None:
+    def count(
+        self, target_id: str, minute_ms: int, source: str, met: int, breached: int, *, is_delta: bool = False
+    ) -> None:
         """Take in what one source partition counted for one target in one minute (absolute unless a delta)."""
         cell = (target_id, minute_ms, source)
         if is_delta:
@@ -187,7 +189,11 @@ class ObjectiveEngine:
 
     def attainments(self) -> list[Attainment]:
         """Return the state of every objective that has counts here, by target id."""
-        return [self._attainment(target) for target_id, target in sorted(self._objectives.items()) if target_id in self._series]
+        return [
+            self._attainment(target)
+            for target_id, target in sorted(self._objectives.items())
+            if target_id in self._series
+        ]
 
     def finish(self) -> ObjectiveOutcome:
         """End the step: judge budgets at the watermark; return rows and alerts."""

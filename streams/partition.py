@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from aiokafka.errors import ProducerFenced
+
 from streams.ownership import Owner
 from streams.processor import Processor, StepResult
 from streams.sender import OutputSender
@@ -56,7 +58,7 @@ class Observer(Protocol):
         """``records`` of a source partition were processed."""
 
     def step_done(self, kind: str, seconds: float, write_seconds: float, rows: int, outputs: int) -> None:
-        """A step (``chunk``, ``sweep``, ``register``) was computed in ``seconds``, acknowledged in ``write_seconds``."""
+        """A step (``chunk``, ``sweep``, ``register``) was computed in ``seconds``, stored in ``write_seconds``."""
 
 
 @dataclass(slots=True)
@@ -298,7 +300,13 @@ class PartitionRunner:
         while True:
             step = await self._steps.get()
             if step.written is not None:
-                await step.written
+                try:
+                    await step.written
+                except ProducerFenced as error:
+                    raise LostOwnershipError(
+                        f"{self._label}: another worker has taken the partition (this one was frozen, cut off, or too slow "
+                        "for its session), and our write was refused; nothing is lost"
+                    ) from error
                 write_seconds = time.perf_counter() - step.handed_over
                 if step.outputs:
                     await self._sender.send(step.outputs)

@@ -1,7 +1,7 @@
 """Stock Faust doing the same work as the tickets agent: decode, engine, state in a Faust table, verdicts sent.
 
-One record at a time, as Faust's tutorial does it, with ``cython_optimizations``: the row of the ticket and its buckets go
-to the table (and so to its changelog), verdicts and rollups to their topics. At least once; no fencing, no outbox.
+One record at a time, as Faust's tutorial does it, with ``cython_optimizations``: the row of the ticket and its buckets
+go to the table (and so to its changelog), verdicts and rollups to their topics. At least once; no fencing, no outbox.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -87,7 +88,7 @@ class Cluster:
     Parameters
     ----------
     folder : Path
-        For logs and files; the logs' ends are printed when the block fails.
+        For logs and files; the logs' ends are printed when the block is left.
     """
 
     def __init__(self, bootstrap: str, prefix: str, folder: Path, *, partitions: int, **settings: str) -> None:
@@ -126,9 +127,10 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in (*self._others, *(worker.process for worker in self.workers)):
+            code = process.exit_code
             process.kill()
-            if kind is not None:
-                print(f"--- {process.log_file.name} (exit code {process.exit_code})\n{process.log_tail(40)}")
+            # Shown by pytest if the test failed.
+            print(f"--- {process.log_file.name} (exit code {code}; None: ran until now)\n{process.log_tail(40)}")
         for port in self._ports:
             port.release()
 
@@ -203,12 +205,11 @@ class Cluster:
         """Return the newest position of each partition of the tickets' state that has one."""
         return asyncio.run(self._positions())
 
-    def owners(self) -> dict[int, int]:
-        """Return the process id of each partition's newest owner, as the takeover markers tell."""
-        markers = {
-            partition: decode_marker(row) for (partition, key), row in self._rows(TICKETS_STATE).items() if key == OWNER_KEY
-        }
-        return {partition: int(marker.owner.rpartition(":")[2]) for partition, marker in markers.items()}
+    def partitions_of(self, worker: Worker) -> set[int]:
+        """Return the ticket partitions whose newest takeover marker a worker wrote."""
+        markers = {at: decode_marker(row) for (at, key), row in self._rows(TICKETS_STATE).items() if key == OWNER_KEY}
+        owner = f"{socket.gethostname()}:{worker.process.pid}"
+        return {partition for partition, marker in markers.items() if marker.owner == owner}
 
     def event_ms(self) -> int:
         """Return the instant that the slowest partition has come to."""

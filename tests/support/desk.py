@@ -8,11 +8,15 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from aiokafka.structs import RecordMetadata, TopicPartition
@@ -20,7 +24,7 @@ from typing_extensions import override
 
 from sla.units import parse_instant
 from streams.codecs import partition_of
-from streams.connection import consumer_client, producer_client
+from streams.connection import admin_client, consumer_client, producer_client
 from streams.dead_letters import DeadLetter, dead_letter_of
 from streams.state_rows import provenance_of
 from streams.system_clock import now_ms
@@ -151,6 +155,8 @@ class Desk(Cluster):
         }
         super().__init__(bootstrap, prefix, folder, partitions=partitions, **{**wall, **settings})
         self.documents = documents or {"calendar.yaml": CALENDAR, "contract.yaml": CONTRACT}
+        self.published: dict[int, int] = {}
+        """Last offset published outside of transactions, by partition."""
 
     @override
     def __enter__(self) -> Self:
@@ -172,9 +178,9 @@ class Desk(Cluster):
 
     # --- publishing ------------------------------------------------------------------------------------------------
 
-    def publish(self, *records: Sent, **options: Any) -> list[RecordMetadata]:
+    def publish(self, *records: Sent) -> list[RecordMetadata]:
         """Send records to ``sla.tickets``, in order; returns where they are."""
-        return asyncio.run(self._publish(records, options))
+        return asyncio.run(self._publish(records))
 
     def tell(self, ticket: str, what: str, at_ms: int | None = None, **fields: str) -> int:
         """Publish one ticket event, by default of this moment; returns when it happened."""
@@ -182,15 +188,12 @@ class Desk(Cluster):
         self.publish(event(ticket, what, at_ms, **fields))
         return at_ms
 
-    async def _publish(self, records: Sequence[Sent], options: Mapping[str, Any]) -> list[RecordMetadata]:
-        async with producer_client(self.settings.kafka, **options) as producer:
-            transactional = "transactional_id" in options
-            if transactional:
-                await producer.begin_transaction()
+    async def _publish(self, records: Sequence[Sent]) -> list[RecordMetadata]:
+        async with producer_client(self.settings.kafka) as producer:
             futures = [await self.send(producer, record) for record in records]
-            if transactional:
-                await producer.commit_transaction()
-            return [await future for future in futures]
+            places = [await future for future in futures]
+        self.published |= {place.partition: place.offset for place in places}
+        return places
 
     async def send(self, producer: Any, record: Sent) -> asyncio.Future[RecordMetadata]:
         """Send one record with a producer of the test's own."""
@@ -225,18 +228,29 @@ class Desk(Cluster):
         self.wait_until("its outputs are told", lambda: self.event_ms() >= after_ms, seconds)
 
     def wait_processed(self, seconds: float = 30.0) -> None:
-        """Wait until everything on ``sla.tickets`` is processed and acknowledged."""
-        self.wait_until("everything is processed", lambda: asyncio.run(self._is_committed()), seconds)
+        """Wait until everything published outside of transactions is processed, told and acknowledged."""
+        self.wait_until("everything is processed", lambda: asyncio.run(self._is_acknowledged()), seconds)
+
+    async def _is_acknowledged(self) -> bool:
+        topic = self.topics.name(TICKETS)
+        partitions = [TopicPartition(topic, number) for number in self.published]
+        async with admin_client(self.settings.kafka) as admin:
+            committed = await admin.list_consumer_group_offsets(self.topics.group, partitions=partitions)
+        return all(committed[at].offset > self.published[at.partition] for at in partitions)
 
     # --- what came of it -------------------------------------------------------------------------------------------
 
     def told(self, ticket: str) -> list[Told]:
         """Return every record of ``sla.verdicts`` about a ticket, not only the last ones."""
-        return [
-            Told(json.loads(record.value), ("slawatch-correction", b"1") in record.headers)
-            for record in self.outputs(VERDICTS)
-            if record.key == ticket.encode()
-        ]
+        return self.all_told().get(ticket, [])
+
+    def all_told(self) -> dict[str, list[Told]]:
+        """Return every record of ``sla.verdicts`` by ticket, in order; these contracts have one clock a ticket."""
+        found: dict[str, list[Told]] = defaultdict(list)
+        for record in self.outputs(VERDICTS):
+            told = Told(json.loads(record.value), ("slawatch-correction", b"1") in record.headers)
+            found[record.key.decode()].append(told)
+        return dict(found)
 
     def outcomes(self, ticket: str) -> list[str]:
         """Return the outcomes of every verdict about a ticket."""
@@ -244,12 +258,16 @@ class Desk(Cluster):
 
     def alerts(self, ticket: str) -> list[tuple[str, str]]:
         """Return (kind, state) of every record of ``sla.alerts`` about a ticket, in order."""
-        documents = [json.loads(record.value) for record in self.outputs(ALERTS) if record.value is not None]
-        return [
-            (document["kind"], document["state"])
-            for document in documents
-            if document["labels"].get("ticket_id") == ticket
-        ]
+        return self.all_alerts().get(ticket, [])
+
+    def all_alerts(self) -> dict[str, list[tuple[str, str]]]:
+        """Return (kind, state) of every record of ``sla.alerts`` by ticket, in order."""
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for record in self.outputs(ALERTS):
+            if record.value is not None:
+                document = json.loads(record.value)
+                found[document["labels"].get("ticket_id", "")].append((document["kind"], document["state"]))
+        return dict(found)
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return every dead letter; each comes from a step of its own right, so one sent twice would be two."""
@@ -267,6 +285,62 @@ class Desk(Cluster):
                 return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
 
         return asyncio.run(ask())
+
+
+class Upstream:
+    """A publisher that keeps what it can't deliver and goes on trying, as Kafka's own clients do.
+
+    Parameters
+    ----------
+    options
+        Of aiokafka's producer, for example a ``transactional_id``.
+    """
+
+    def __init__(self, desk: Desk, **options: Any) -> None:
+        self._desk = desk
+        self._transactional = "transactional_id" in options
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._client = producer_client(desk.settings.kafka, **options)
+        self._producer = self._run(self._client.__aenter__()).result(30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._run(self._client.__aexit__(None, None, None)).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def send(self, record: Sent) -> Future[RecordMetadata]:
+        """Send; the result is known when Kafka has it."""
+
+        async def deliver() -> RecordMetadata:
+            place = await (await self._desk.send(self._producer, record))
+            if not self._transactional:
+                self._desk.published[place.partition] = place.offset
+            return place
+
+        return self._run(deliver())
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._run(self._producer.begin_transaction()).result(30)
+
+    def commit(self) -> None:
+        """Commit it."""
+        self._run(self._producer.commit_transaction()).result(30)
+
+    def abort(self) -> None:
+        """Abort it."""
+        self._run(self._producer.abort_transaction()).result(30)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def slawatch(

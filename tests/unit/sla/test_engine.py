@@ -306,7 +306,7 @@ def changed_register(now: str, *events: TicketEvent, before: Register, after: Re
     assert desk.firing.keys() == fresh.firing.keys()
     assert desk.engine.open_counts == {
         name: counts for name, counts in fresh.engine.open_counts.items() if any(counts)
-    } | {name: (0, 0, 0) for name in desk.engine.open_counts.keys() - fresh.engine.open_counts.keys()}
+    } | dict.fromkeys(desk.engine.open_counts.keys() - fresh.engine.open_counts.keys(), (0, 0, 0))
     return desk
 
 
