@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from agents.observer import RecordObserver
 from config.settings import AlertmanagerSettings
 from export.alert_book import AlertBook
+from export.catalogue import EventResult
 from export.pushed_alert import InvalidAlertError
 from sla.events import Reason, Rejected
 from streams.codecs import decode_alert
@@ -23,6 +25,7 @@ class AlertProcessor:
 
     Parameters
     ----------
+    observer : RecordObserver
     now_ms : callable
         The wall clock: pages are about the present of those who are paged.
     """
@@ -32,14 +35,14 @@ class AlertProcessor:
         partition: int,
         topics: Topics,
         settings: AlertmanagerSettings,
-        reject: Callable[[Reason], None],
+        observer: RecordObserver,
         now_ms: Callable[[], int],
         generator_url: str,
     ) -> None:
         self.partition = partition
         self._source = topics.name(ALERTS)
         self._dead_letters = topics.name(DEAD_LETTERS)
-        self._reject = reject
+        self._observer = observer
         self._wall_ms = now_ms
         self._ordinals: dict[str, int] = {}
         self._outputs: list[Output] = []
@@ -71,16 +74,19 @@ class AlertProcessor:
     def read(self, records: Sequence[Any], start: int) -> int:
         """Take in all records."""
         now_ms = self._wall_ms()
+        applied = duplicates = 0
         for index in range(start, len(records)):
             record = records[index]
             provenance = provenance_of(record.headers or ())
             if provenance is not None:
                 source, ordinal = provenance
                 if ordinal <= self._ordinals.get(source, -1):
-                    continue  # sent again
+                    duplicates += 1  # sent again
+                    continue
                 self._ordinals[source] = ordinal
             if record.value is None:
-                continue  # a tombstone: the alert was resolved long ago
+                duplicates += 1  # a tombstone: the alert was resolved long ago
+                continue
             alert = decode_alert(record.value)
             if isinstance(alert, Rejected):
                 self._to_dead_letters(record, alert)
@@ -89,6 +95,12 @@ class AlertProcessor:
                 self.book.apply(alert, now_ms)
             except InvalidAlertError as error:
                 self._to_dead_letters(record, Rejected(Reason.MALFORMED, str(error)))
+            else:
+                applied += 1
+        if applied:
+            self._observer.events(self._source, EventResult.APPLIED, applied)
+        if duplicates:
+            self._observer.events(self._source, EventResult.DUPLICATE, duplicates)
         return len(records)
 
     def advance(self, now_ms: int | None) -> bool:  # noqa: ARG002 - the pusher asks the book itself
@@ -104,7 +116,8 @@ class AlertProcessor:
         return StepResult(rows, outputs)
 
     def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
-        self._reject(rejected.reason)
+        self._observer.events(self._source, EventResult.REJECTED, 1)
+        self._observer.dead_letter(rejected.reason)
         headers = dead_letter_headers(
             rejected.reason,
             rejected.detail,

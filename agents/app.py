@@ -107,7 +107,8 @@ def create_app(
         agent_supervisor=mode.CrashingSupervisor,
         cython_optimizations=True,
     )
-    observer = MetricsObserver(metrics, topics.name(TICKETS))
+    observer = MetricsObserver(metrics, topics.name(TICKETS), now_ms)
+    app.rebalance_observer = observer
     sender = OutputSender(client)
     register = RegisterHolder()
     name = worker or f"{socket.gethostname()}:{os.getpid()}"
@@ -153,7 +154,7 @@ def create_app(
             name="objectives",
             source_topic=topics.name(ROLLUPS),
             state_topic=topics.name(OBJECTIVES_STATE),
-            make_processor=lambda partition: ObjectiveProcessor(partition, topics, engine, observer.dead_letter),
+            make_processor=lambda partition: ObjectiveProcessor(partition, topics, engine, observer),
             now_of=lambda _timestamp, _position, _watermark: None,
             tick_seconds=1.0,
             needs_watermarks=True,
@@ -166,7 +167,7 @@ def create_app(
             source_topic=topics.name(ALERTS),
             state_topic=topics.name(ALERTS_STATE),
             make_processor=lambda partition: AlertProcessor(
-                partition, topics, settings.alertmanager, observer.dead_letter, now_ms, links
+                partition, topics, settings.alertmanager, observer, now_ms, links
             ),
             now_of=lambda _timestamp, _position, _watermark: None,
             tick_seconds=0.5,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents.observer import RecordObserver
 from config.settings import EngineSettings
+from export.catalogue import EventResult
 from sla.events import Reason, Rejected
 from sla.objective import ObjectiveEngine
 from sla.register import Register
@@ -25,13 +27,10 @@ class ObjectiveProcessor:
 
     Parameters
     ----------
-    reject : callable
-        Called with the reason of each record that goes to the dead letters.
+    observer : RecordObserver
     """
 
-    def __init__(
-        self, partition: int, topics: Topics, engine: EngineSettings, reject: Callable[[Reason], None]
-    ) -> None:
+    def __init__(self, partition: int, topics: Topics, engine: EngineSettings, observer: RecordObserver) -> None:
         self.partition = partition
         self._source = topics.name(ROLLUPS)
         self._alerts = topics.name(ALERTS)
@@ -40,7 +39,7 @@ class ObjectiveProcessor:
         tickets = topics[TICKETS]
         self._sources = frozenset(f"{tickets.name}/{number}" for number in range(tickets.partitions))
         self._retention_ms = int(engine.retention_days * DAY_MS) + 7 * DAY_MS
-        self._reject = reject
+        self._observer = observer
         self._ordinals: dict[str, int] = {}
         self._outputs: list[Output] = []
         self.engine = ObjectiveEngine(Register(), self._sources, self._retention_ms)
@@ -68,6 +67,7 @@ class ObjectiveProcessor:
     def read(self, records: Sequence[Any], start: int) -> int:
         """Take in all records; rows are small, so a chunk always fits into a step."""
         engine, ordinals = self.engine, self._ordinals
+        applied = heartbeats = duplicates = 0
         for index in range(start, len(records)):
             record = records[index]
             provenance = provenance_of(record.headers)
@@ -76,18 +76,28 @@ class ObjectiveProcessor:
                 continue
             source, ordinal = provenance
             if ordinal <= ordinals.get(source, -1):
-                continue  # sent again by a new owner, or by a former one that did not know
+                duplicates += 1  # sent again by a new owner, or by a former one that did not know
+                continue
             rollup = decode_rollup(record.value)
             match rollup:
                 case Counted():
                     engine.count(
                         rollup.target, rollup.minute_ms, source, rollup.met, rollup.breached, is_delta=rollup.is_delta
                     )
+                    applied += 1
                 case Progress():
                     engine.progress(source, rollup.now_ms)
+                    heartbeats += 1
                 case Rejected():
                     self._to_dead_letters(record, rollup)
             ordinals[source] = ordinal
+        for result, count in (
+            (EventResult.APPLIED, applied),
+            (EventResult.HEARTBEAT, heartbeats),
+            (EventResult.DUPLICATE, duplicates),
+        ):
+            if count:
+                self._observer.events(self._source, result, count)
         return len(records)
 
     def advance(self, now_ms: int | None) -> bool:  # noqa: ARG002 - its time is the watermark
@@ -104,7 +114,8 @@ class ObjectiveProcessor:
         return StepResult(outcome.rows, outputs)
 
     def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
-        self._reject(rejected.reason)
+        self._observer.events(self._source, EventResult.REJECTED, 1)
+        self._observer.dead_letter(rejected.reason)
         headers = dead_letter_headers(
             rejected.reason,
             rejected.detail,

@@ -1,35 +1,85 @@
-"""Ties what stages, runners and processors tell about themselves to the metrics."""
+"""Ties what the app, stages, runners and processors tell about themselves to the metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Protocol
 
+from export.catalogue import EventResult
 from export.metrics import Metrics
 from sla.events import Reason
+from streams.state_rows import Output
+
+
+class RecordObserver(Protocol):
+    """What a processor tells about the records it reads; the metrics implement it."""
+
+    def events(self, topic: str, result: EventResult, count: int) -> None:
+        """``count`` records of a source topic became this."""
+
+    def dead_letter(self, reason: Reason) -> None:
+        """A record went to the dead letters."""
+
+
+class TicketObserver(RecordObserver, Protocol):
+    """What the processor of tickets tells beyond that."""
+
+    def engine_counts(self, counts: Mapping[str, int]) -> None:
+        """Counters of a step: ``out-of-order``, ``unmatched``, ``corrections``, ``verdict:contract:target:result``."""
 
 
 class MetricsObserver:
-    """Observer of stages, runners and processors.
+    """Observer of the app, of stages, runners and processors.
 
     Parameters
     ----------
     metrics : Metrics
     tickets_topic : str
-        Topic whose events the ticket counters are about.
+        Topic whose events the engine's counters are about.
+    now_ms : callable
+        The wall clock, for latencies against Kafka's timestamps.
     """
 
-    def __init__(self, metrics: Metrics, tickets_topic: str) -> None:
+    def __init__(self, metrics: Metrics, tickets_topic: str, now_ms: Callable[[], int]) -> None:
         self._metrics = metrics
         self._tickets = tickets_topic
+        self._now_ms = now_ms
 
-    def chunk_read(self, topic: str, partition: int, records: int) -> None:
-        """Count nothing: the processors know what became of the records."""
+    # --- the app ---------------------------------------------------------------------------------------------------
 
-    def step_done(self, kind: str, seconds: float, write_seconds: float, rows: int, outputs: int) -> None:  # noqa: ARG002
-        """Count a step."""
-        self._metrics.steps_total.labels(kind=kind).inc()
-        self._metrics.step_duration_seconds.labels(kind=kind).observe(seconds)
-        self._metrics.state_write_seconds.observe(write_seconds)
+    def rebalance_begun(self) -> None:
+        """Count a rebalance."""
+        self._metrics.rebalances_total.inc()
+
+    def rebalance_done(self, seconds: float) -> None:
+        """Observe how long the partitions were not served."""
+        self._metrics.rebalance_duration_seconds.observe(seconds)
+
+    # --- stages and runners ----------------------------------------------------------------------------------------
+
+    def step_done(
+        self, kind: str, seconds: float, write_seconds: float, state_bytes: int, outputs: Sequence[Output]
+    ) -> None:
+        """Count a step, what it wrote and what it sent."""
+        metrics = self._metrics
+        metrics.steps_total.labels(kind=kind).inc()
+        metrics.step_duration_seconds.labels(kind=kind).observe(seconds)
+        metrics.state_write_seconds.observe(write_seconds)
+        metrics.state_write_bytes_total.inc(state_bytes)
+        for topic, count in Counter(map(attrgetter("topic"), outputs)).items():
+            metrics.outputs_total.labels(topic=topic).inc(count)
+
+    def chunk_done(self, topic: str, first_timestamp_ms: int) -> None:
+        """Observe the latency of a chunk."""
+        # Two clocks are compared; where the broker's is ahead of ours there is no negative time.
+        seconds = max(0, self._now_ms() - first_timestamp_ms) / 1000
+        self._metrics.event_latency_seconds.labels(topic=topic).observe(seconds)
+
+    def producer_id_changed(self, topic: str, partition: int) -> None:  # noqa: ARG002
+        """Count that a fence had lapsed."""
+        self._metrics.takeovers_total.labels(reason="producer-id-changed").inc()
 
     def partition_taken(self, stage: str, partition: int, *, restored: bool, producer_id_changed: bool) -> None:  # noqa: ARG002
         """Count a takeover."""
@@ -43,9 +93,11 @@ class MetricsObserver:
         """Observe a restore."""
         self._metrics.restore_seconds.observe(seconds)
 
-    def events(self, result: str, count: int) -> None:
-        """Count events."""
-        self._metrics.events_total.labels(topic=self._tickets, result=result).inc(count)
+    # --- processors ------------------------------------------------------------------------------------------------
+
+    def events(self, topic: str, result: EventResult, count: int) -> None:
+        """Count records."""
+        self._metrics.events_total.labels(topic=topic, result=result.value).inc(count)
 
     def dead_letter(self, reason: Reason) -> None:
         """Count a dead letter."""
@@ -56,8 +108,6 @@ class MetricsObserver:
         for name, count in counts.items():
             kind, _, rest = name.partition(":")
             match kind:
-                case "duplicate":
-                    self._metrics.duplicate_events_total.labels(topic=self._tickets).inc(count)
                 case "out-of-order":
                     self._metrics.out_of_order_events_total.labels(topic=self._tickets).inc(count)
                 case "unmatched":

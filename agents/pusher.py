@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
-
-import structlog
 
 from agents.alert_processor import AlertProcessor
 from export.alertmanager import AlertmanagerClient, steady_seconds
 from export.catalogue import PushResult
 from streams.stage import Stage
 from streams.system_clock import now_ms
-
-log = structlog.get_logger(__name__)
 
 MOST_ALERTS_A_PUSH = 2_000
 
@@ -77,9 +72,3 @@ class Pusher:
         refused = [d for d, result in zip(due, report.results, strict=True) if result is PushResult.REJECTED]
         processor.book.pushed(taken, now_ms())
         processor.book.refused(refused)
-        if len(taken) < len(due):
-            log.warning("alerts not pushed", partition=partition, due=len(due), taken=len(taken), **_errors(report))
-
-
-def _errors(report: Any) -> dict[str, str]:
-    return {"errors": "; ".join(f"{peer.url}: {peer.error}" for peer in report.peers if peer.error)}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from agents.observer import TicketObserver
 from config.settings import ClockMode, EngineSettings
+from export.catalogue import EventResult
 from sla.engine import EngineLimits, TicketEngine
 from sla.events import Heartbeat, Reason, Rejected, TicketEvent
 from sla.outcome import Alert
 from sla.register import Register
+from sla.ticket import Added
 from sla.units import DAY_MS
 from streams.codecs import decode_ticket, encode_alert, encode_verdict, partition_of
 from streams.dead_letters import Limit, dead_letter_headers
@@ -29,19 +32,6 @@ _REPEATED_KEYS: Final = 100_000
 
 class OwnFaultsError(Exception):
     """Most of the last records failed in our own code: going on would divert the whole topic to the dead letters."""
-
-
-class TicketObserver(Protocol):
-    """What the processor counts; the metrics implement it."""
-
-    def events(self, result: str, count: int) -> None:
-        """``count`` events were ``applied`` (duplicates among them), ``heartbeat`` or ``rejected``."""
-
-    def dead_letter(self, reason: Reason) -> None:
-        """An event went to the dead letters."""
-
-    def engine_counts(self, counts: Mapping[str, int]) -> None:
-        """Counters of a step: ``duplicate``, ``out-of-order``, ``unmatched``, ``corrections``, ``verdict:...``."""
 
 
 def engine_limits(engine: EngineSettings) -> EngineLimits:
@@ -85,6 +75,7 @@ class TicketProcessor:
         self._limits = engine_limits(engine)
         self._observer = observer
         self._outputs: list[Output] = []
+        self._applied = 0
         self._progress_told_ms = 0
         self._partition_of_key: dict[str, int] = {}
         self.engine = TicketEngine(Register(), 0, self._limits)
@@ -141,9 +132,9 @@ class TicketProcessor:
                 size += 2 * len(record.value or b"")
         if applied:
             self._limit.accepted(applied)
-            self._observer.events("applied", applied)
+            self._applied += applied
         if heartbeats:
-            self._observer.events("heartbeat", heartbeats)
+            self._observer.events(self._source, EventResult.HEARTBEAT, heartbeats)
         if self._limit.exceeded:
             raise OwnFaultsError(
                 f"{self._source}/{self.partition}: {self._limit.ratio:.0%} of the last 1,000 records failed in this "
@@ -181,8 +172,7 @@ class TicketProcessor:
             key_bytes = f"progress|{self._source}/{self.partition}".encode()
             value = encode_progress(now_ms)
             outputs += [Output(self._rollups, place, key_bytes, value) for place in range(self._rollup_partitions)]
-        if outcome.counts:
-            self._observer.engine_counts(outcome.counts)
+        self._count(outcome.counts)
         return StepResult(outcome.rows, outputs)
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -209,7 +199,7 @@ class TicketProcessor:
 
     def _reject(self, record: Any, rejected: Rejected) -> None:
         self._limit.rejected(rejected.reason)
-        self._observer.events("rejected", 1)
+        self._observer.events(self._source, EventResult.REJECTED, 1)
         self._observer.dead_letter(rejected.reason)
         headers = dead_letter_headers(
             rejected.reason,
@@ -221,6 +211,16 @@ class TicketProcessor:
             headers=record.headers,
         )
         self._outputs.append(Output(self._dead_letters, 0, record.key, record.value, tuple(headers)))
+
+    def _count(self, counts: dict[str, int]) -> None:
+        applied, self._applied = self._applied, 0
+        duplicates = counts.pop(Added.DUPLICATE.value, 0)
+        if applied > duplicates:
+            self._observer.events(self._source, EventResult.APPLIED, applied - duplicates)
+        if duplicates:
+            self._observer.events(self._source, EventResult.DUPLICATE, duplicates)
+        if counts:
+            self._observer.engine_counts(counts)
 
     def _alert(self, alert: Alert) -> Output:
         return Output(

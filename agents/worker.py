@@ -23,6 +23,7 @@ from export.health import CheckResult, EventLoopProbe, Health
 from export.metrics import Metrics
 from export.web import WebServer, create_web
 from streams.register_topics import RegisterReader
+from streams.system_clock import now_ms
 from streams.topic_admin import require_no_differences
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     probe = EventLoopProbe(metrics=metrics)
     _add_checks(health, application, probe)
     web = WebServer(create_web(metrics, health, Api(application).routes(), settings=settings.web), settings.web)
-    metrics.before_exposition(Gauges(application).refresh)
+    metrics.before_exposition(Gauges(application, now_ms).refresh)
     client = AlertmanagerClient(settings.alertmanager, metrics=metrics)
     app = application.app
     pusher = Pusher(application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds)

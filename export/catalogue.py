@@ -46,7 +46,6 @@ class StepKind(StrEnum):
     CHUNK = "chunk"
     SWEEP = "sweep"
     REGISTER = "register"
-    TAKEOVER = "takeover"
 
 
 class PushResult(StrEnum):
@@ -212,10 +211,6 @@ EVENTS_TOTAL = CounterSpec(
 DEAD_LETTERS_TOTAL = CounterSpec(
     "slawatch_dead_letters_total", "Records sent to the dead letters.", ("reason",), values={"reason": _REASONS}
 )
-LATE_EVENTS_TOTAL = CounterSpec(
-    "slawatch_late_events_total", "Events older than what had already been decided for their ticket.", ("topic",)
-)
-DUPLICATE_EVENTS_TOTAL = CounterSpec("slawatch_duplicate_events_total", "Events that were known already.", ("topic",))
 OUT_OF_ORDER_EVENTS_TOTAL = CounterSpec(
     "slawatch_out_of_order_events_total", "Events older than the newest of their ticket.", ("topic",)
 )
@@ -227,12 +222,15 @@ CONSUMER_LAG_MESSAGES = GaugeSpec(
 )
 CONSUMER_LAG_SECONDS = GaugeSpec(
     "slawatch_consumer_lag_seconds",
-    "Age of the last processed record while behind the end of the partition, else 0.",
+    "Time since the last processed record came to Kafka while behind the end of the partition, else 0.",
     _PARTITION,
     "seconds",
 )
 COMMIT_AGE_SECONDS = GaugeSpec(
-    "slawatch_commit_age_seconds", "Time since the offset of the partition was last committed.", _PARTITION, "seconds"
+    "slawatch_commit_age_seconds",
+    "Time for which the oldest record read from the partition has waited for its offset to be committed, else 0.",
+    _PARTITION,
+    "seconds",
 )
 PARTITION_NOW_TIMESTAMP_SECONDS = GaugeSpec(
     "slawatch_partition_now_timestamp_seconds",
@@ -242,7 +240,7 @@ PARTITION_NOW_TIMESTAMP_SECONDS = GaugeSpec(
 )
 LAST_EVENT_TIMESTAMP_SECONDS = GaugeSpec(
     "slawatch_last_event_timestamp_seconds",
-    "Kafka timestamp of the last event read from the partition.",
+    "Kafka timestamp of the last record of the partition that was processed; absent before the first.",
     _PARTITION,
     "seconds",
 )
@@ -269,7 +267,7 @@ STATE_WRITE_BYTES_TOTAL = CounterSpec(
 OUTPUTS_TOTAL = CounterSpec("slawatch_outputs_total", "Records sent to output topics and acknowledged.", ("topic",))
 EVENT_LATENCY_SECONDS = HistogramSpec(
     "slawatch_event_latency_seconds",
-    "Time from a record's Kafka timestamp until its outputs were acknowledged.",
+    "Time from the Kafka timestamp of the first record of a chunk until all outputs of the chunk were acknowledged.",
     ("topic",),
     "seconds",
 )
@@ -328,7 +326,7 @@ LABEL_MEANINGS: Mapping[str, str] = {
     "alert": "Kind of alert, as its Alertmanager `alertname`.",
     "check": "Name of a health check.",
     "contract": "Contract id.",
-    "kind": "Kind of step (`chunk`, `sweep`, `register`, `takeover`) or of register document.",
+    "kind": "Kind of step (`chunk`, `sweep`, `register`) or of register document.",
     "objective": "Objective id; unique over all contracts.",
     "partition": "Partition of `topic`.",
     "python_version": "Version of Python.",

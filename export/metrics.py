@@ -65,8 +65,6 @@ class Metrics:
 
         self.events_total = self._counter(catalogue.EVENTS_TOTAL)
         self.dead_letters_total = self._counter(catalogue.DEAD_LETTERS_TOTAL)
-        self.late_events_total = self._counter(catalogue.LATE_EVENTS_TOTAL)
-        self.duplicate_events_total = self._counter(catalogue.DUPLICATE_EVENTS_TOTAL)
         self.out_of_order_events_total = self._counter(catalogue.OUT_OF_ORDER_EVENTS_TOTAL)
         self.unmatched_tickets_total = self._counter(catalogue.UNMATCHED_TICKETS_TOTAL)
         self.corrections_total = self._counter(catalogue.CORRECTIONS_TOTAL)
@@ -105,8 +103,6 @@ class Metrics:
         """Start the counters of a source topic at zero, so that its first event is seen as an increase."""
         for family in (
             self.events_total,
-            self.late_events_total,
-            self.duplicate_events_total,
             self.out_of_order_events_total,
             self.event_latency_seconds,
         ):

@@ -231,6 +231,16 @@ class Family(Generic[_SpecT, _SeriesT]):
             self._series.pop(key, None)
         return len(gone)
 
+    def discard(self, *values: str) -> None:
+        """Stop exposing the series of exactly these label values, if there is one.
+
+        Parameters
+        ----------
+        *values : str
+            All label values in the catalogue's order.
+        """
+        self._series.pop(values, None)
+
     def __len__(self) -> int:
         return len(self._series)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
+from typing import NamedTuple
 
 from sla.events import CANCELLED, MERGED, REOPENED
 
@@ -75,6 +76,18 @@ class Condition:
             if clause.holds(event, attributes):
                 return True
         return False
+
+    def at_event(self, event: str) -> Condition | None:
+        """Return what is left to ask at an event of one kind: a condition on fields only, or None if it can't hold."""
+        clauses = tuple(
+            Clause(fields=clause.fields) for clause in self.clauses if not clause.events or event in clause.events
+        )
+        return Condition(clauses) if clauses else None
+
+    @property
+    def event_names(self) -> frozenset[str]:
+        """Kinds of event the condition names."""
+        return frozenset(event for clause in self.clauses for event in clause.events)
 
     @property
     def field_names(self) -> frozenset[str]:
@@ -161,13 +174,30 @@ class Objective:
     window: Window
 
 
+class Reaction(NamedTuple):
+    """What events of one kind can do to the clocks of a target; None: nothing, else what the fields have to be."""
+
+    stop: Condition | None
+    cancel: Condition | None
+    merge: Condition | None
+    pause: Condition | None
+    start: Condition | None
+    reopen: Condition | None
+    may_end: bool
+    """Whether any of stop, cancel and merge can hold."""
+    may_start: bool
+    """Whether any of start and reopen can hold."""
+
+
 class _Derived:
     """What a target's terms amount to. Not fields of the dataclass: they say nothing that its terms do not."""
 
-    __slots__ = ("slot", "warn_thresholds_ms")
+    __slots__ = ("_other_reaction", "_reactions", "slot", "warn_thresholds_ms")
 
     slot: tuple[ContractType, str]
     warn_thresholds_ms: tuple[int, ...]
+    _reactions: dict[str, Reaction]
+    _other_reaction: Reaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +253,26 @@ class Target(_Derived):
         thresholds_ms = tuple(ceil(share * self.within.duration_ms) for share in self.warn_consumed)
         object.__setattr__(self, "slot", (self.contract_type, self.metric))
         object.__setattr__(self, "warn_thresholds_ms", thresholds_ms)
+        named = frozenset[str]().union(*(condition.event_names for condition in self.conditions))
+        object.__setattr__(self, "_reactions", {event: self._reaction_to(event) for event in named})
+        object.__setattr__(self, "_other_reaction", self._reaction_to(""))
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All conditions: stop, cancel, merge, pause, start, reopen."""
+        return (self.stop, self.cancel, self.merge, self.pause, self.start, self.reopen_when)
+
+    def reaction_to(self, event: str) -> Reaction:
+        """Return what an event of a kind can do to this target's clocks.
+
+        Most events can do little: with this an engine asks only what may hold, instead of six conditions per clock.
+        """
+        return self._reactions.get(event, self._other_reaction)
+
+    def _reaction_to(self, event: str) -> Reaction:
+        stop, cancel, merge, pause, start, reopen = (condition.at_event(event) for condition in self.conditions)
+        may_end = not (stop is cancel is merge is None)
+        return Reaction(stop, cancel, merge, pause, start, reopen, may_end, not (start is reopen is None))
 
     @property
     def specificity(self) -> tuple[int, int, str]:

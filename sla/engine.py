@@ -13,7 +13,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sla import clock as clocks
 from sla.alerting import SEVERITY, clock_alert
@@ -81,8 +81,7 @@ class EngineLimits:
     bucket_retention_ms: int = (366 + 35 + 7) * DAY_MS
 
 
-@dataclass(frozen=True, slots=True)
-class Rollup:
+class Rollup(NamedTuple):
     """Counts of one target in one minute: absolute, or a change to a bucket that is no longer kept."""
 
     target: str
@@ -241,7 +240,8 @@ class TicketEngine:
             if size > _NEAR_FULL_BYTES:
                 return _full(ticket_id, size)
         former = ticket
-        if ticket.history and ticket.is_closed and event.at_ms >= ticket.history[-1].at_ms + self.limits.retention_ms:
+        history = ticket.history
+        if history and event.at_ms >= history[-1].at_ms + self.limits.retention_ms and ticket.is_closed:
             # Forgotten by then, whether or not a sweep came between: that depends on where chunks end.
             self._judge(key, ticket)
             ticket = self._touched[key] = new_ticket(self.register_version)

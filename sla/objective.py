@@ -16,12 +16,14 @@ from typing import Final
 from sla.contract import Target
 from sla.outcome import Alert, AlertKind, AlertState
 from sla.register import Register
+from sla.row import RowFormatError
 from sla.units import DAY_MS, format_instant
 from sla.window import window_name, window_start
 
 CELL_PREFIX: Final = b"c"
 ALERT_PREFIX: Final = b"a"
 PROGRESS_PREFIX: Final = b"p"
+_PREFIXES: Final = frozenset({CELL_PREFIX, ALERT_PREFIX, PROGRESS_PREFIX})
 ROW_FORMAT: Final = 1
 
 _CELL = struct.Struct(">Bii")
@@ -132,9 +134,10 @@ class ObjectiveEngine:
         self._cells: dict[tuple[str, int, str], tuple[int, int]] = {}
         self._series: dict[str, _Series] = {}
         self._progress: dict[str, int] = {}
-        self._firing: set[str] = set()
+        self._firing: dict[str, str] = {}
+        """Ids of the objectives whose alerts fire, by target id."""
         self._outcome = ObjectiveOutcome()
-        self._objectives = _objectives_of(register)
+        self._revisions = _revisions_of(register)
         self._next_expiry_ms = 0
 
     @property
@@ -153,16 +156,26 @@ class ObjectiveEngine:
         return len(self._cells)
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take restored rows over."""
+        """Take restored rows over.
+
+        Raises
+        ------
+        RowFormatError
+            If a newer release wrote a row.
+        """
         for key, row in rows:
             prefix = key[:1]
+            if prefix not in _PREFIXES:
+                continue
+            if row[0] != ROW_FORMAT:
+                raise RowFormatError(f"row format {row[0]}, this release reads {ROW_FORMAT}: a newer worker wrote it")
             if prefix == CELL_PREFIX:
                 _, met, breached = _CELL.unpack(row)
                 self._put(_cell_of(key), met, breached)
             elif prefix == PROGRESS_PREFIX:
                 self._progress[key[1:].decode()] = _PROGRESS.unpack(row)[1]
-            elif prefix == ALERT_PREFIX:
-                self._firing.add(key[1:].decode())
+            else:
+                self._firing[key[1:].decode()] = row[1:].decode()
 
     def count(
         self, target_id: str, minute_ms: int, source: str, met: int, breached: int, *, is_delta: bool = False
@@ -185,20 +198,17 @@ class ObjectiveEngine:
     def set_register(self, register: Register) -> None:
         """Put a new register in force."""
         self.register = register
-        self._objectives = _objectives_of(register)
+        self._revisions = _revisions_of(register)
 
     def attainments(self) -> list[Attainment]:
         """Return the state of every objective that has counts here, by target id."""
-        return [
-            self._attainment(target)
-            for target_id, target in sorted(self._objectives.items())
-            if target_id in self._series
-        ]
+        return [self._attainment(target) for target in self._in_force() if target.id in self._series]
 
     def finish(self) -> ObjectiveOutcome:
         """End the step: judge budgets at the watermark; return rows and alerts."""
         watermark_ms = self.watermark_ms
         if watermark_ms is not None:
+            self._resolve_without_objective()
             for attainment in self.attainments():
                 self._judge(attainment)
             if watermark_ms >= self._next_expiry_ms:
@@ -239,42 +249,69 @@ class ObjectiveEngine:
 
     def _judge(self, attainment: Attainment) -> None:
         target = attainment.target
-        assert target.objective is not None
-        spent = _spent(target.objective.attain, attainment.met + attainment.breached, attainment.breached)
+        objective = target.objective
+        assert objective is not None
         was_firing = target.id in self._firing
         limit = SPENT_CLEARS_AT if was_firing else Fraction(1)
-        is_firing = attainment.breached >= MIN_BAD_EVENTS and spent is not None and spent > limit
+        # Not divided by the budget: of a target of 100 % every breach overspends it.
+        allowed = limit * (1 - objective.attain) * (attainment.met + attainment.breached)
+        is_firing = attainment.breached >= MIN_BAD_EVENTS and attainment.breached > allowed
         if is_firing == was_firing:
             return
         key = ALERT_PREFIX + target.id.encode()
         if is_firing:
-            self._firing.add(target.id)
-            self._outcome.rows[key] = bytes((ROW_FORMAT,))
+            self._firing[target.id] = objective.id
+            self._outcome.rows[key] = bytes((ROW_FORMAT,)) + objective.id.encode()
         else:
-            self._firing.discard(target.id)
+            del self._firing[target.id]
             self._outcome.rows[key] = None
         self._outcome.alerts.append(_budget_alert(attainment, AlertState.FIRING if is_firing else AlertState.RESOLVED))
+
+    def _in_force(self) -> list[Target]:
+        """Return the targets that have an objective at the watermark, by id; of each the revision in force.
+
+        The objective of a contract that ended stays: its clocks run off.
+        """
+        now_ms = self.now_ms
+        found = []
+        for revisions in self._revisions.values():
+            started = [target for target in revisions if target.effective_from_ms <= now_ms] or revisions[:1]
+            if started[-1].objective is not None:
+                found.append(started[-1])
+        return found
+
+    def _resolve_without_objective(self) -> None:
+        """Resolve the alerts of objectives that are not promised any more: switched off must stop escalating."""
+        if not self._firing:
+            return
+        promised = {target.id: target.objective.id for target in self._in_force() if target.objective is not None}
+        for target_id, objective_id in list(self._firing.items()):
+            if promised.get(target_id) != objective_id:
+                del self._firing[target_id]
+                self._outcome.rows[ALERT_PREFIX + target_id.encode()] = None
+                self._outcome.alerts.append(_withdrawn_alert(objective_id, self.now_ms))
 
     def _expire(self, watermark_ms: int) -> None:
         self._next_expiry_ms = watermark_ms + DAY_MS
         gone: set[tuple[str, int]] = set()
+        promised = {target.id for target in self._in_force()}
         for target_id, series in self._series.items():
-            target = self._objectives.get(target_id)
-            start_ms = series.start_ms if target is not None else watermark_ms
-            gone |= {(target_id, minute_ms) for minute_ms in series.drop_before(start_ms - self.retention_ms)}
+            if target_id not in promised:
+                series.move_to(watermark_ms)  # nobody looks at a window of it
+            dropped = series.drop_before(series.start_ms - self.retention_ms)
+            gone |= {(target_id, minute_ms) for minute_ms in dropped}
         if gone:
             for cell in [cell for cell in self._cells if (cell[0], cell[1]) in gone]:
                 del self._cells[cell]
                 self._outcome.rows[_cell_key(cell)] = None
 
 
-def _objectives_of(register: Register) -> dict[str, Target]:
-    """Return the newest revision of every target that has an objective."""
-    newest: dict[str, Target] = {}
-    for target in register.targets:
-        if target.objective is not None and (target.id not in newest or target.revision > newest[target.id].revision):
-            newest[target.id] = target
-    return newest
+def _revisions_of(register: Register) -> dict[str, list[Target]]:
+    """Return the revisions of every target, by id, each in the order in which they take effect."""
+    revisions: dict[str, list[Target]] = {}
+    for target in sorted(register.targets, key=lambda target: (target.id, target.effective_from_ms, target.revision)):
+        revisions.setdefault(target.id, []).append(target)
+    return revisions
 
 
 def _spent(attain: Fraction, events: int, breached: int) -> Fraction | None:
@@ -312,6 +349,19 @@ def _budget_alert(attainment: Attainment, state: AlertState) -> Alert:
                 f"breached since {format_instant(attainment.window_start_ms)}."
             ),
         },
+    )
+
+
+def _withdrawn_alert(objective_id: str, at_ms: int) -> Alert:
+    kind = AlertKind.OBJECTIVE_BUDGET_SPENT
+    return Alert(
+        id=f"{kind.value}/{objective_id}",
+        kind=kind,
+        state=AlertState.RESOLVED,
+        severity="warning",
+        at_ms=at_ms,
+        labels={"alertname": kind.value, "objective": objective_id},
+        annotations={"summary": f"{objective_id}: the objective is not promised any more"},
     )
 
 

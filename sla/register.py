@@ -63,17 +63,16 @@ class Register:
         self.matched_fields = tuple(sorted({name for target in self._ordered for name, _ in target.applies_to}))
         watched = set(self.matched_fields) | LABEL_FIELDS
         for target in self._ordered:
-            for condition in (
-                target.start,
-                target.stop,
-                target.pause,
-                target.cancel,
-                target.merge,
-                target.reopen_when,
-            ):
+            for condition in target.conditions:
                 watched |= condition.field_names
         self.watched_fields = frozenset(watched)
         self._winners: dict[tuple[object, ...], Winners] = {}
+        named = {
+            event for target in self._ordered for condition in target.conditions for event in condition.event_names
+        }
+        self._starting = frozenset(event for event in named if self._may_start_at(event))
+        self._others_start = self._may_start_at("")
+        self._named = frozenset(named)
         self._by_hash = {crc32(target.id.encode()): target.id for target in self._ordered}
 
     def _add(self, target: Target) -> None:
@@ -114,6 +113,13 @@ class Register:
     def calendar_of(self, target: Target) -> WorkCalendar:
         """Return the calendar that counts for a target: its own, or elapsed time."""
         return self._elapsed if target.within.base is TimeBase.ELAPSED else self.calendars[target.calendar]
+
+    def may_start_at(self, event: str) -> bool:
+        """Tell whether an event of a kind can start or reopen a clock of any target, the fields permitting."""
+        return event in self._starting if event in self._named else self._others_start
+
+    def _may_start_at(self, event: str) -> bool:
+        return any(target.reaction_to(event).may_start for target in self._ordered)
 
     def target_id_of_hash(self, target_hash: int) -> str | None:
         """Return the target whose id has this CRC-32 (row headers hold it), or None."""

@@ -19,7 +19,7 @@ import msgspec
 from sla import clock as clocks
 from sla.calendar import WorkCalendar
 from sla.clock import Clock, Phase
-from sla.contract import OnChange, Reopen, Target
+from sla.contract import OnChange, Reaction, Reopen, Target
 from sla.events import TicketEvent
 from sla.register import Register, Slot
 
@@ -86,9 +86,12 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
                 return Added.DUPLICATE
             dropped += _refold_with(ticket, [*history[:index], *history[index + 1 :]], event, register)
             return Added.OUT_OF_ORDER
-    if history and history[-1].order > event.order:
-        dropped += _refold_with(ticket, history, event, register)
-        return Added.OUT_OF_ORDER
+    if history:
+        last = history[-1]
+        # The instants decide nearly always, and cost less than two tuples.
+        if last.at_ms > event.at_ms or (last.at_ms == event.at_ms and last.order > event.order):
+            dropped += _refold_with(ticket, history, event, register)
+            return Added.OUT_OF_ORDER
     history.append(event)
     try:
         advance(ticket, event, register)
@@ -150,68 +153,88 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
                 else:
                     attributes[name] = value
     at_ms = event.at_ms
-    winners = register.winners(attributes, at_ms)
+    kind = event.event
     busy: list[Slot] = []
     for clock in tuple(ticket.clocks):
         if clock.phase > Phase.PAUSED:
             continue
         target, calendar = register.terms(clock.target_id, clock.revision)
         busy.append(target.slot)
-        if _has_ended(clock, target, calendar, event, attributes):
+        reaction = target.reaction_to(kind)
+        if reaction.may_end and _has_ended(clock, target, calendar, reaction, attributes, at_ms):
             continue
+        clocks.observe(clock, at_ms)
         if rematch:
-            successor = _successor(target, winners.get(target.slot), attributes, at_ms, register)
+            winner = register.winners(attributes, at_ms).get(target.slot)
+            successor = _successor(target, winner, attributes, at_ms, register)
             if successor is not target:
                 clocks.end(clock, target, calendar, at_ms, Phase.SUPERSEDED)
                 if successor is not None:
                     _take_over(ticket, clock, successor, event, register)
                 continue
         if target.pause.clauses:
-            _pause_or_resume(clock, target, calendar, event, attributes)
-    for slot, target in winners.items():
-        if slot not in busy:
-            _maybe_start(ticket, target, event, register, rematch=rematch)
+            _pause_or_resume(clock, target, calendar, reaction, attributes, at_ms)
+    if rematch or register.may_start_at(kind):
+        for slot, target in register.winners(attributes, at_ms).items():
+            if slot not in busy:
+                _maybe_start(ticket, target, event, register, rematch=rematch)
 
 
 def _end_of(target: Target, event: TicketEvent, attributes: dict[str, str]) -> Phase | None:
     """Return how a clock of the target ends at an event, or None if the event does not end it."""
-    kind = event.event
-    if target.stop.holds(kind, attributes):
+    reaction = target.reaction_to(event.event)
+    return _phase_after(reaction, attributes) if reaction.may_end else None
+
+
+def _phase_after(reaction: Reaction, attributes: dict[str, str]) -> Phase | None:
+    # The precedence among ends. The conditions of a reaction ask for fields only.
+    if reaction.stop is not None and reaction.stop.holds("", attributes):
         return Phase.STOPPED
-    if target.cancel.holds(kind, attributes):
+    if reaction.cancel is not None and reaction.cancel.holds("", attributes):
         return Phase.CANCELLED
-    if target.merge.holds(kind, attributes):
+    if reaction.merge is not None and reaction.merge.holds("", attributes):
         return Phase.MERGED
     return None
 
 
 def _has_ended(
-    clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
+    clock: Clock,
+    target: Target,
+    calendar: WorkCalendar,
+    reaction: Reaction,
+    attributes: dict[str, str],
+    at_ms: int,
 ) -> bool:
-    """End an active clock if the event does so, or note that it found the clock running; return whether it ended."""
-    phase = _end_of(target, event, attributes)
-    if phase is not None:
-        clocks.end(clock, target, calendar, event.at_ms, phase)
-        return True
-    clocks.observe(clock, event.at_ms)
-    return False
+    """End an active clock if an event does so; return whether it did."""
+    phase = _phase_after(reaction, attributes)
+    if phase is None:
+        return False
+    clocks.end(clock, target, calendar, at_ms, phase)
+    return True
 
 
 def _pause_or_resume(
-    clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
+    clock: Clock,
+    target: Target,
+    calendar: WorkCalendar,
+    reaction: Reaction,
+    attributes: dict[str, str],
+    at_ms: int,
 ) -> None:
-    if target.pause.holds(event.event, attributes):
-        clocks.pause(clock, target, calendar, event.at_ms)
+    if reaction.pause is not None and reaction.pause.holds("", attributes):
+        clocks.pause(clock, target, calendar, at_ms)
     else:
-        clocks.resume(clock, target, calendar, event.at_ms)
+        clocks.resume(clock, target, calendar, at_ms)
 
 
 def _end_or_pause(
     clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent, attributes: dict[str, str]
 ) -> None:
     """End, pause or resume an active clock as the event says."""
-    if not _has_ended(clock, target, calendar, event, attributes):
-        _pause_or_resume(clock, target, calendar, event, attributes)
+    reaction = target.reaction_to(event.event)
+    if not _has_ended(clock, target, calendar, reaction, attributes, event.at_ms):
+        clocks.observe(clock, event.at_ms)
+        _pause_or_resume(clock, target, calendar, reaction, attributes, event.at_ms)
 
 
 def _successor(
@@ -308,9 +331,12 @@ def _reopens(target: Target, event: TicketEvent, attributes: dict[str, str]) -> 
 def _maybe_start(ticket: Ticket, target: Target, event: TicketEvent, register: Register, *, rematch: bool) -> None:
     """Start a first or a further cycle in a slot without an active clock, if the event says so."""
     attributes = ticket.attributes
+    reaction = target.reaction_to(event.event)
+    if not (rematch or reaction.may_start):
+        return
     starts = target.start.holds(event.event, attributes)
     if not (starts or rematch or target.reopen_when.holds(event.event, attributes)):
-        return  # most events of a ticket whose clock has ended
+        return
     last = _last_of_slot(ticket, target.slot, register)
     if last is None:
         if starts:

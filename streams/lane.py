@@ -6,33 +6,48 @@ one partition, ``event.message`` stands for the whole chunk (its offset is the l
 fetcher - conductor, channel, stream, acks, wait_empty, commit, rebalance, tables - is Faust's own and runs once per
 chunk.
 
-This module is the only one that leans on private names of faust-streaming and aiokafka. Each is listed in
-:data:`PRIVATE_NAMES` with the reason, and a contract test checks them against the installed release.
+Three modules lean on what faust-streaming, mode and aiokafka don't promise: this one, ``store`` (hooks that Faust's
+recovery calls) and ``ownership`` (aiokafka's transaction manager). :data:`PRIVATE_NAMES` and :data:`PRIVATE_ATTRIBUTES`
+list all of it, and a contract test (``tests/unit/streams/test_lane_contract.py``) checks it against the installed
+release and names what an upgrade has to look at again.
 
 ==================================================  ===================================================================
-private name                                        why
+name                                                why
 ==================================================  ===================================================================
-faust Consumer._new_consumer_thread                 install the thread below
+faust Consumer._new_consumer_thread, _thread        install the thread below
 faust Consumer._to_message                          a list of records becomes one message
 faust Consumer._new_offset, _add_gap                commit the longest acked *prefix of delivered chunks*: no tree of
                                                     gaps, and no commit past an unfinished head (faust#606)
-faust Consumer._on_partitions_revoked, _gap,        forget acks *after* streams have finished and committed; Faust does
-_acked, _acked_index, _read_offset,                 it before and replays up to 2.8 s (faust#502)
-_committed_offset, _active_partitions,
-_paused_partitions
-faust Consumer.perform_seek                         nothing may be handed out between the seek and
+faust Consumer.on_partitions_revoked,               forget acks *after* streams have finished and committed; Faust does
+_on_partitions_revoked, _gap, _acked,               it before and replays up to 2.8 s (faust#502)
+_acked_index, _read_offset, _committed_offset,
+_active_partitions, _paused_partitions
+faust Consumer.perform_seek, stop_flow              nothing may be handed out between the seek and
                                                     flow_control.resume() (faust#596); seek to our own positions
 faust AIOKafkaConsumerThread._fetch_records,        hand out C records as they are; note what was handed out;
-_create_worker_consumer, _ensure_consumer,          read_committed and a shorter long poll; ask for offsets beside the
-thread_loop                                         fetch, not after it
-aiokafka Fetcher._records,                          skip one Python object per record (+20-60 %)
-FetchResult._partition_records._consumer_record
-aiokafka GroupCoordinator._do_heartbeat             know when the group last heard from us: a former owner of an alert
-                                                    must not push it
+_create_worker_consumer, _ensure_consumer;          read_committed and a shorter long poll; ask for offsets beside the
+mode ServiceThread.thread_loop                      fetch, not after it; seek where the fetch is, not beside it
+aiokafka AIOKafkaConsumer._fetcher,                 skip one Python object per record (+20-60 %)
+Fetcher._records, FetchResult._partition_records,
+PartitionRecords._consumer_record
+aiokafka AIOKafkaConsumer._coordinator,             know when the group last heard from us: a former owner of an alert
+GroupCoordinator._do_heartbeat                      must not push it
 aiokafka AIOKafkaConsumer._isolation_level,         settings Faust does not pass on
-_fetch_max_wait_ms, _subscription
+_fetch_max_wait_ms
+aiokafka AIOKafkaConsumer._subscription,            the position of a partition, without waiting for one
+Subscription.assignment, Assignment.state_value
 faust App._new_transport                            install the transport below
 faust App._create_directories                       make none: nothing is kept on disk
+faust App._consumer                                 there is none before the start: App.consumer would make it
+aiokafka AIOKafkaProducer._txn_manager: its         ownership: bump the epoch, then write without transactions
+wait_for_pid, producer_id, producer_epoch;
+transactional_id set to None
+aiokafka AIOKafkaProducer._sender.sender_task,      ownership: a fenced producer never finishes its stop
+client
+faust Recovery.on_rebalance after                   store: a partition is taken before the restore asks how far it has
+Table.on_rebalance                                  to read
+faust Recovery._add                                 store: keeps its own offset where a store names none, so ours
+                                                    always names one
 ==================================================  ===================================================================
 """
 
@@ -43,7 +58,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import faust
 from faust.transport.drivers import aiokafka as driver
@@ -52,26 +67,61 @@ from faust.types import TP, ConsumerMessage
 
 from streams.system_clock import now_ms
 
-PRIVATE_NAMES: Final = {
+PRIVATE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "faust.transport.consumer:Consumer": (
-        "_new_offset",
         "_add_gap",
+        "_new_offset",
         "_to_message",
-        "perform_seek",
         "on_partitions_revoked",
-        "_get_active_partitions",
+        "perform_seek",
+        "stop_flow",
     ),
     "faust.transport.drivers.aiokafka:Consumer": ("_new_consumer_thread",),
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": (
-        "_fetch_records",
         "_create_worker_consumer",
         "_ensure_consumer",
+        "_fetch_records",
     ),
-    "faust.app.base:App": ("_new_transport", "_create_directories"),
-    "aiokafka.consumer.fetcher:FetchResult": ("has_more",),
+    "faust.app.base:App": ("_create_directories", "_new_transport", "on_rebalance_end", "on_stop"),
+    "faust.tables.recovery:Recovery": ("_add", "on_rebalance"),
+    "aiokafka.consumer.fetcher:PartitionRecords": ("_consumer_record",),
     "aiokafka.consumer.group_coordinator:GroupCoordinator": ("_do_heartbeat",),
+    "aiokafka.consumer.subscription_state:Assignment": ("state_value",),
+    "aiokafka.producer.transaction_manager:TransactionManager": ("wait_for_pid",),
 }
-"""Methods this module overrides or calls, by module and class."""
+"""Methods that ``lane``, ``store`` and ``ownership`` override, replace or call, by module and class."""
+
+PRIVATE_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
+    "faust.transport.consumer:Consumer": (
+        "_acked",
+        "_acked_index",
+        "_active_partitions",
+        "_committed_offset",
+        "_gap",
+        "_on_partitions_revoked",
+        "_paused_partitions",
+        "_read_offset",
+        "scheduler",
+    ),
+    "faust.transport.consumer:ThreadDelegateConsumer": ("_thread",),
+    "faust.app.base:App": ("_consumer", "consumer_generation_id"),
+    "mode.threads:ServiceThread": ("thread_loop",),
+    "aiokafka.consumer.consumer:AIOKafkaConsumer": (
+        "_coordinator",
+        "_fetch_max_wait_ms",
+        "_fetcher",
+        "_isolation_level",
+        "_subscription",
+    ),
+    "aiokafka.consumer.fetcher:Fetcher": ("_records",),
+    "aiokafka.consumer.fetcher:FetchResult": ("_partition_records",),
+    "aiokafka.consumer.subscription_state:Subscription": ("assignment",),
+    "aiokafka.consumer.subscription_state:TopicPartitionState": ("has_valid_position", "position"),
+    "aiokafka.producer.producer:AIOKafkaProducer": ("_sender", "_txn_manager", "client"),
+    "aiokafka.producer.sender:Sender": ("sender_task",),
+    "aiokafka.producer.transaction_manager:TransactionManager": ("producer_epoch", "producer_id", "transactional_id"),
+}
+"""Attributes that they read or set, by module and class."""
 
 FETCH_MAX_WAIT_MS: Final = 500
 """Longest long poll. Faust's 1,500 ms would delay the first record after a quiet spell that has just moved leader."""
@@ -163,7 +213,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     ) -> Any:
         self._watch_heartbeats(consumer)
         size_of = self.consumer.batch_size
-        for tp, result in consumer._fetcher._records.items():
+        # A copy: seeks and rebalances change it, and they come from another thread.
+        for tp, result in list(consumer._fetcher._records.items()):
             parts = getattr(result, "_partition_records", None)
             if parts is not None and tp in active_partitions and size_of(tp.topic):
                 parts._consumer_record = _as_is
@@ -198,6 +249,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Return (log start, end offset) of partitions."""
         return await self._in_thread(self._log_bounds(list(tps)))  # type: ignore[no-any-return]
 
+    async def seek_all(self, offsets: Mapping[TP, int]) -> None:
+        """Seek partitions in the consumer's thread.
+
+        A fetch that is just handing out records sets the position behind them when it has finished: a seek from
+        another thread meanwhile would be lost, and with it what lies between.
+        """
+        await self._in_thread(self._seek_all(dict(offsets)))
+
+    async def _seek_all(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            consumer.seek(tp, offset)
+
     async def _in_thread(self, work: Coroutine[Any, Any, Any]) -> Any:
         # Not call_thread: its queue runs one call after another, and a fetch may wait there for a second.
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
@@ -210,7 +274,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _watermarks(self, tps: list[TP]) -> dict[TP, Watermark]:
         consumer = self._ensure_consumer()
-        asked_at_ms = now_ms()
+        seeks, asked_at_ms = self.consumer.seeks, now_ms()
         ends = await consumer.end_offsets(tps)
         watermarks = {}
         for tp in tps:
@@ -218,7 +282,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             state = assignment.state_value(tp) if assignment is not None and tp in assignment.tps else None
             if state is not None and state.has_valid_position and tp in ends:
                 watermarks[tp] = Watermark(asked_at_ms, ends[tp], state.position, self.consumer.handed_out.get(tp, -1))
-        return watermarks
+        # Looked at last: where a seek has come between, a position from before it may stand beside a note of what was
+        # handed out after it, as if records that were dropped from the queues had never been there.
+        return {} if self.consumer.seeking or self.consumer.seeks != seeks else watermarks
 
 
 def _as_is(_: Any, record: Any) -> Any:
@@ -230,11 +296,15 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._chunks: dict[TP, deque[int]] = defaultdict(deque)
-        """Last offsets of the chunks handed out and not yet committed, in order."""
+        self._chunks: dict[TP, deque[tuple[int, float]]] = defaultdict(deque)
+        """Chunks handed out and not yet committed, in order: last offset and monotonic instant."""
         self._batch_size: dict[str, int | None] = {}
         self.handed_out: dict[TP, int] = {}
         """Last offset handed out since the last seek; written by the consumer's thread."""
+        self.seeking = 0
+        """Seeks under way."""
+        self.seeks = 0
+        """Seeks and revocations so far: what was handed out before one is no longer on its way."""
         self.heartbeat_at = float("-inf")
         """Monotonic instant at which the group coordinator last answered a heartbeat."""
         self.watched_coordinator: Any = None
@@ -251,6 +321,11 @@ class Consumer(driver.Consumer):
         """Return (log start, end offset) of partitions."""
         return await self._thread.log_bounds(tps)  # type: ignore[no-any-return]
 
+    def commit_age_seconds(self, tp: TP) -> float:
+        """Return how long the oldest chunk handed out has been waiting for its offset to be committed; 0 for none."""
+        chunks = self._chunks.get(tp)
+        return time.monotonic() - chunks[0][1] if chunks else 0.0
+
     def batch_size(self, topic: str) -> int | None:
         """Return the chunk size of a topic of the lane, None for a topic read record by record."""
         try:
@@ -266,8 +341,10 @@ class Consumer(driver.Consumer):
         if type(record) is not list:
             return super()._to_message(tp, record)
         last = record[-1]
-        if self.app.topics.acks_enabled_for(tp.topic):
-            self._chunks[tp].append(last.offset)
+        read = self._read_offset[tp]
+        # What lies before the read offset is dropped by the caller and never acknowledged.
+        if (read is None or last.offset >= read) and self.app.topics.acks_enabled_for(tp.topic):
+            self._chunks[tp].append((last.offset, time.monotonic()))
         return ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -288,8 +365,10 @@ class Consumer(driver.Consumer):
         if tp not in self._chunks:
             return super()._new_offset(tp)  # type: ignore[no-any-return]
         chunks, acked, last = self._chunks[tp], self._acked_index[tp], None
-        while chunks and chunks[0] in acked:
-            last = chunks.popleft()
+        committed = self._committed_offset[tp] or 0
+        # Faust does not note the ack of what is committed already (a chunk delivered twice): it must not stay in front.
+        while chunks and (chunks[0][0] in acked or chunks[0][0] < committed):
+            last = chunks.popleft()[0]
             acked.discard(last)
         self._acked[tp].clear()
         return None if last is None else last + 1
@@ -303,6 +382,7 @@ class Consumer(driver.Consumer):
         await self.app.suspend_stages()
         await self._on_partitions_revoked(revoked)
         await self.app.drain_stages()
+        self.seeks += 1
         self._active_partitions.difference_update(revoked)
         self._paused_partitions.difference_update(revoked)
         for tp in revoked:
@@ -318,17 +398,27 @@ class Consumer(driver.Consumer):
                 state.pop(tp, None)
 
     async def perform_seek(self) -> None:
-        """Seek every source partition to the offset after the one its state holds, else to the committed one."""
+        """Seek every source partition to the offset after the one its state holds, else to the committed one.
+
+        Recovery does it when a rebalance ends, and the fetch when it has returned into one. Seeking once too often is
+        harmless: what is delivered twice is skipped by its offset.
+        """
         # Nothing may be handed out between the seek and flow_control.resume(), which empties the stream queues.
         self.stop_flow()
-        for tp in self._chunks:
-            self._acked[tp].clear()
-            self._acked_index[tp].clear()
-        self._chunks.clear()
-        self.handed_out.clear()
-        await super().perform_seek()
-        for tp, offset in (await self.app.start_offsets()).items():
-            await self.seek(tp, offset)
+        self.seeking += 1
+        try:
+            for tp in self._chunks:
+                self._acked[tp].clear()
+                self._acked_index[tp].clear()
+            self._chunks.clear()
+            self.handed_out.clear()
+            await super().perform_seek()
+            offsets = self.app.start_offsets()
+            await self._thread.seek_all(offsets)
+            self._read_offset.update({tp: offset or None for tp, offset in offsets.items()})
+        finally:
+            self.seeking -= 1
+            self.seeks += 1
 
 
 class Transport(driver.Transport):
@@ -337,11 +427,23 @@ class Transport(driver.Transport):
     Consumer = Consumer
 
 
+class RebalanceObserver(Protocol):
+    """What the app tells about rebalances; the metrics implement it."""
+
+    def rebalance_begun(self) -> None:
+        """The group takes the partitions back: no step begins any more."""
+
+    def rebalance_done(self, seconds: float) -> None:
+        """All partitions are served again, ``seconds`` after the (last) rebalance began."""
+
+
 class LaneApp(faust.App):
     """A Faust app whose consumer hands out chunks; stages register themselves to be asked at a rebalance."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.stages: list[Any] = []
+        self.rebalance_observer: RebalanceObserver | None = None
+        self._rebalance_began_at: float | None = None
         super().__init__(*args, **kwargs)
 
     def _new_transport(self) -> Transport:
@@ -355,8 +457,29 @@ class LaneApp(faust.App):
         consumer = self._consumer
         return float("inf") if consumer is None else time.monotonic() - consumer.heartbeat_at
 
+    def commit_age_seconds(self, tp: TP) -> float:
+        """Return how long what was read of a partition has been waiting for its commit; 0 if nothing is."""
+        consumer = self._consumer
+        return 0.0 if consumer is None else consumer.commit_age_seconds(tp)
+
+    def on_rebalance_end(self) -> None:
+        """Faust calls it when streams run again."""
+        super().on_rebalance_end()
+        began_at, self._rebalance_began_at = self._rebalance_began_at, None
+        if self.rebalance_observer is not None and began_at is not None:
+            self.rebalance_observer.rebalance_done(time.monotonic() - began_at)
+
+    async def on_stop(self) -> None:
+        """Let the streams finish and leave the group, with no step by time meanwhile: the next owner may be quick."""
+        for stage in self.stages:
+            stage.suspend()
+        await super().on_stop()
+
     async def suspend_stages(self) -> None:
         """Start no step without an event any more: a rebalance has begun."""
+        self._rebalance_began_at = time.monotonic()
+        if self.rebalance_observer is not None:
+            self.rebalance_observer.rebalance_begun()
         for stage in self.stages:
             stage.suspend()
 
@@ -365,7 +488,7 @@ class LaneApp(faust.App):
         for stage in self.stages:
             await stage.drain()
 
-    async def start_offsets(self) -> dict[TP, int]:
+    def start_offsets(self) -> dict[TP, int]:
         """Return, for every source partition owned, the offset to go on at."""
         offsets: dict[TP, int] = {}
         for stage in self.stages:

@@ -56,6 +56,8 @@ class Owner:
         self.marker_offset = -1
         self.last_offset = -1
         """Last offset this owner's acknowledged writes have reached."""
+        self.last_batch_bytes = 0
+        """Size of the newest batch queued, before compression."""
         self.producer_id = -1
         self._producer: Any = None
 
@@ -108,6 +110,7 @@ class Owner:
                     f"{self.topic}/{self.partition}: a step of {len(rows)} rows is over {LARGEST_BATCH_BYTES} bytes"
                 )
         batch.close()
+        self.last_batch_bytes = batch.size()
         count = len(rows)
         future: asyncio.Future[Any] = await self._producer.send_batch(batch, self.topic, partition=self.partition)
 

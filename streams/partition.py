@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import structlog
 from aiokafka.errors import ProducerFenced
 
 from streams.ownership import Owner
@@ -25,8 +26,13 @@ from streams.state_rows import (
     encode_outbox,
     encode_position,
     outbox_key,
-    provenance,
+    stamp,
 )
+
+log = structlog.get_logger(__name__)
+
+_QUEUED_CHUNKS: Final = 4
+"""Chunks waiting for a runner: enough to keep it busy, few enough to keep what is read ahead small."""
 
 
 class LostOwnershipError(Exception):
@@ -54,11 +60,19 @@ def has_reached(view: RegisterView, offsets: Mapping[str, int]) -> bool:
 class Observer(Protocol):
     """What a runner tells about itself; the metrics implement it."""
 
-    def chunk_read(self, topic: str, partition: int, records: int) -> None:
-        """``records`` of a source partition were processed."""
+    def step_done(
+        self, kind: str, seconds: float, write_seconds: float, state_bytes: int, outputs: Sequence[Output]
+    ) -> None:
+        """A step (``chunk``, ``sweep``, ``register``) was computed in ``seconds``, stored in ``write_seconds``, told.
 
-    def step_done(self, kind: str, seconds: float, write_seconds: float, rows: int, outputs: int) -> None:
-        """A step (``chunk``, ``sweep``, ``register``) was computed in ``seconds``, stored in ``write_seconds``."""
+        ``state_bytes`` were written to the state topic, before compression; ``outputs`` are acknowledged.
+        """
+
+    def chunk_done(self, topic: str, first_timestamp_ms: int) -> None:
+        """All outputs of a chunk of a source topic are acknowledged; its first record has this Kafka timestamp."""
+
+    def producer_id_changed(self, topic: str, partition: int) -> None:
+        """The broker had forgotten the producer id of a state partition's owner: a former one was not fenced."""
 
 
 @dataclass(slots=True)
@@ -69,9 +83,10 @@ class _Step:
     written: asyncio.Future[Any] | None
     outputs: list[Output]
     event: Any | None
-    handed_over: float
-    seconds: float
-    rows: int
+    first_timestamp_ms: int = -1
+    handed_over: float = 0.0
+    seconds: float = 0.0
+    state_bytes: int = 0
 
 
 class PartitionRunner:
@@ -117,12 +132,17 @@ class PartitionRunner:
         self._halt = halt
         self._observer = observer
         self._tick_seconds = tick_seconds
-        self._chunks: asyncio.Queue[Any] = asyncio.Queue(maxsize=4)
+        self.last_timestamp_ms = -1
+        """Kafka timestamp of the last record processed, -1 before the first."""
+        self._chunks: asyncio.Queue[Any] = asyncio.Queue(maxsize=_QUEUED_CHUNKS)
+        self._chunks_open = 0
+        """Chunks handed over and not yet processed."""
         self._under_way = asyncio.Semaphore(OUTBOX_SLOTS)
         self._steps: asyncio.Queue[_Step] = asyncio.Queue()
         self._steps_open = 0
         self._suspended = False
         self._busy = False
+        self._is_failed = False
         self._progressed = asyncio.Event()
         """Set whenever a step was told or an iteration ended: whoever drains looks again."""
         self._retake = False
@@ -145,7 +165,13 @@ class PartitionRunner:
 
     async def put(self, event: Any) -> None:
         """Hand over a chunk; waits while four are queued."""
-        await self._chunks.put(event)
+        self._chunks_open += 1
+        try:
+            await self._chunks.put(event)
+        except BaseException:
+            self._chunks_open -= 1
+            self._progressed.set()
+            raise
 
     def suspend(self) -> None:
         """Make no more steps than the chunks in the queue need: a rebalance has begun."""
@@ -174,8 +200,8 @@ class PartitionRunner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every step has been written and told."""
-        return not self._steps_open and self._chunks.empty() and not self._busy
+        """Whether every chunk has been processed and every step has been written and told."""
+        return not self._steps_open and not self._chunks_open and not self._busy
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
@@ -197,6 +223,8 @@ class PartitionRunner:
                     more = await self._tick()
             finally:
                 self._busy = False
+                if chunk is not None:
+                    self._chunks_open -= 1
                 self._progressed.set()
 
     async def _take_again(self) -> None:
@@ -204,12 +232,15 @@ class PartitionRunner:
             self._progressed.clear()
             await self._progressed.wait()
         self._retake = False
-        before = self.owner.last_offset
+        before, producer_id = self.owner.last_offset, self.owner.producer_id
         marker_offset = await self.owner.take()
         if marker_offset != before + 1:
             raise LostOwnershipError(
                 f"{self._label}: another process wrote up to offset {marker_offset - 1}, our last write was {before}"
             )
+        if self.owner.producer_id != producer_id:
+            log.warning("producer id changed", partition=self._label, before=producer_id, now=self.owner.producer_id)
+            self._observer.producer_id_changed(self._source, self.partition)
 
     async def _next_chunk(self, wait_seconds: float) -> Any | None:
         if not self._chunks.empty():
@@ -218,7 +249,8 @@ class PartitionRunner:
             await asyncio.sleep(0)
             return None
         try:
-            return await asyncio.wait_for(self._chunks.get(), wait_seconds)
+            async with asyncio.timeout(wait_seconds):
+                return await self._chunks.get()
         except TimeoutError:
             return None
 
@@ -230,21 +262,25 @@ class PartitionRunner:
         while index < len(records) and records[index].offset <= position.offset:
             index += 1  # redelivered: the state has it
         if index == len(records):
+            await self._under_way.acquire()  # no outbox slot is needed, but what waits to be told stays bounded
             self._steps_open += 1
-            await self._steps.put(_Step("chunk", None, [], event, 0.0, 0.0, 0))
+            self._steps.put_nowait(_Step("chunk", None, [], event))
             return
+        first_timestamp_ms = records[index].timestamp
         while index < len(records):
             started = time.perf_counter()
-            first, index = index, self.processor.read(records, index)
+            index = self.processor.read(records, index)
             position.offset = records[index - 1].offset
+            self.last_timestamp_ms = records[index - 1].timestamp
             complete = index == len(records)
             more = self.processor.advance(self._now_of(records[index - 1].timestamp, position) if complete else None)
-            await self._deliver(self.processor.finish(), event if complete and not more else None, "chunk", started)
-            self._observer.chunk_read(self._source, self.partition, index - first)
+            last = event if complete and not more else None
+            await self._deliver(self.processor.finish(), "chunk", started, last, first_timestamp_ms)
             while more:
                 started = time.perf_counter()
                 more = self.processor.advance(None)
-                await self._deliver(self.processor.finish(), event if complete and not more else None, "sweep", started)
+                last = event if complete and not more else None
+                await self._deliver(self.processor.finish(), "sweep", started, last, first_timestamp_ms)
 
     async def _tick(self) -> bool:
         """Let time pass without an event; returns whether more is due at once."""
@@ -252,7 +288,7 @@ class PartitionRunner:
         more = self.processor.advance(self._now_of(-1, self.position))
         result = self.processor.finish()
         if result:
-            await self._deliver(result, None, "sweep", started)
+            await self._deliver(result, "sweep", started)
         return more
 
     async def _follow_register(self) -> None:
@@ -263,9 +299,11 @@ class PartitionRunner:
         self.position.register_version += 1
         self.position.register_offsets = dict(view.offsets)
         self.processor.put_register(view, self.position.register_version)
-        await self._deliver(self.processor.finish(), None, "register", started)
+        await self._deliver(self.processor.finish(), "register", started)
 
-    async def _deliver(self, result: StepResult, event: Any | None, kind: str, started: float) -> None:
+    async def _deliver(
+        self, result: StepResult, kind: str, started: float, event: Any | None = None, first_timestamp_ms: int = -1
+    ) -> None:
         """Deliver a step: the one rule by which anything becomes durable and visible.
 
         1. At most eight steps of a partition are under way, so the outbox slot of this one is free.
@@ -283,44 +321,64 @@ class PartitionRunner:
         position.seq += 1
         position.now_ms = self.processor.now_ms
         position.ordinals = self.processor.ordinals
-        outputs = [
-            Output(o.topic, o.partition, o.key, o.value, (*o.headers, *provenance(self._label, position.seq, index)))
-            for index, o in enumerate(result.outputs)
-        ]
+        outputs = result.outputs
+        stamp(outputs, self._label, position.seq)
         rows = result.rows
         rows[outbox_key(position.seq)] = encode_outbox(position.seq, outputs)
         rows[POSITION_KEY] = encode_position(position)
         seconds = time.perf_counter() - started
         self._steps_open += 1
         written = await self.owner.write(rows)
-        await self._steps.put(_Step(kind, written, outputs, event, time.perf_counter(), seconds, len(rows)))
+        written.add_done_callback(self._stop_if_failed)
+        size = self.owner.last_batch_bytes
+        self._steps.put_nowait(
+            _Step(kind, written, outputs, event, first_timestamp_ms, time.perf_counter(), seconds, size)
+        )
+
+    def _stop_if_failed(self, written: asyncio.Future[Any]) -> None:
+        # At once: the step's turn to be told may come much later, when the outputs of those before it are acknowledged.
+        if not written.cancelled() and (error := written.exception()) is not None:
+            self._stop_process(error)
 
     async def _tell(self) -> None:
         """Steps 4 and 5 of the delivery rule, in the order of the steps."""
         while True:
             step = await self._steps.get()
             if step.written is not None:
-                try:
-                    await step.written
-                except ProducerFenced as error:
-                    raise LostOwnershipError(
-                        f"{self._label}: another worker has taken the partition (this one was frozen, cut off, or too slow "
-                        "for its session), and our write was refused; nothing is lost"
-                    ) from error
+                await step.written
                 write_seconds = time.perf_counter() - step.handed_over
                 if step.outputs:
                     await self._sender.send(step.outputs)
-                self._under_way.release()
-                self._observer.step_done(step.kind, step.seconds, write_seconds, step.rows, len(step.outputs))
+                self._observer.step_done(step.kind, step.seconds, write_seconds, step.state_bytes, step.outputs)
             if step.event is not None:
                 step.event.ack()
+                if step.first_timestamp_ms >= 0:
+                    self._observer.chunk_done(self._source, step.first_timestamp_ms)
+            self._under_way.release()
             self._steps_open -= 1
             self._progressed.set()
 
     async def _guard(self, work: Any) -> None:
         try:
             await work
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # we are stopped
+            # What we waited for was cancelled, such as a write whose producer was closed.
+            self._stop_process(error)
         except BaseException as error:  # noqa: BLE001 - whatever it is, nothing may go on from here
-            self._halt(error)
+            self._stop_process(error)
+
+    def _stop_process(self, error: BaseException) -> None:
+        if self._is_failed:
+            return
+        self._is_failed = True
+        if isinstance(error, ProducerFenced):
+            lost = LostOwnershipError(
+                f"{self._label}: another worker has taken the partition (this one was frozen, cut off, or too slow for "
+                "its session), and our write was refused; nothing is lost"
+            )
+            lost.__cause__ = error
+            error = lost
+        self._halt(error)

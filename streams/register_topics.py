@@ -214,7 +214,7 @@ class RegisterReader:
                 consumer.seek(partition, offset)
             ends = await consumer.end_offsets(list(partitions))
             self._snapshot = await self._catch_up(consumer, partitions, ends)
-            _log.info("register-read", documents=len(self._snapshot.documents), offsets=dict(self._snapshot.offsets))
+            _log.info("register read", documents=len(self._snapshot.documents), offsets=dict(self._snapshot.offsets))
             self._ready.set()
             while True:
                 await self._take_in_changes(consumer, partitions)
@@ -244,7 +244,7 @@ class RegisterReader:
         former, (self._snapshot, touched) = self._snapshot, await _poll(consumer, partitions, self._snapshot)
         if touched:
             documents = [f"{kind}/{identity}" for kind, identity in touched]
-            _log.info("register-changed", documents=documents, offsets=dict(self._snapshot.offsets))
+            _log.info("register changed", documents=documents, offsets=dict(self._snapshot.offsets))
         if self._snapshot is not former:
             self._notify()
 

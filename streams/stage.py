@@ -220,9 +220,13 @@ class Stage:
         if owned is None:
             owned = self._owned[partition] = _Partition(Owner(self._client, self.state_topic, partition, self._worker))
         runner, before, former_id = owned.runner, owned.owner.last_offset, owned.owner.producer_id
+        if runner is not None and not runner.is_idle:
+            # It must not write once more under the new epoch what it computed before another owner may have written.
+            await runner.stop()
+            owned.runner = runner = None
         marker_offset = await owned.owner.take()
         # Memory is current only if nobody wrote between our last write and our marker, and ours are all in.
-        is_current = runner is not None and runner.is_idle and marker_offset == before + 1
+        is_current = runner is not None and marker_offset == before + 1
         if is_current:
             owned.restored_offset = marker_offset
         else:
@@ -389,7 +393,8 @@ class Stage:
         if self._needs_watermarks:
             tps = [TP(self.source_topic, partition) for partition in self.runners]
             for tp, watermark in (await self.app.consumer.watermarks(tps)).items():
-                self.watermarks[tp.partition] = watermark
+                if tp.partition in self._owned:
+                    self.watermarks[tp.partition] = watermark
         # A worker that was frozen does not know yet that it has been replaced: it must not fence its successor.
         is_member = self.app.heartbeat_age_seconds() < self.app.conf.broker_session_timeout / 2
         if is_member and time.monotonic() - self._taken_at > self._retake_seconds:

@@ -24,7 +24,7 @@ class NewerFormatError(Exception):
     """A row was written by a newer release; this worker must not take the partition."""
 
 
-class Output(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Output(msgspec.Struct, array_like=True, gc=False):
     """One record a step sends once its state is safe.
 
     Attributes
@@ -144,6 +144,14 @@ def provenance(source: str, seq: int, index: int) -> tuple[tuple[str, bytes], ..
         Step, and place among its outputs. Ordinals of one source only grow in every partition they are sent to.
     """
     return ((SOURCE_HEADER, source.encode()), (ORDINAL_HEADER, b"%d" % (seq << ORDINAL_BITS | index)))
+
+
+def stamp(outputs: list[Output], source: str, seq: int) -> None:
+    """Add its provenance to every output of a step, in place: one step may have thousands."""
+    origin = (SOURCE_HEADER, source.encode())
+    first = seq << ORDINAL_BITS
+    for index, output in enumerate(outputs):
+        output.headers = (*output.headers, origin, (ORDINAL_HEADER, b"%d" % (first + index)))
 
 
 def provenance_of(headers: tuple[tuple[str, bytes], ...] | list[tuple[str, bytes]]) -> tuple[str, int] | None:

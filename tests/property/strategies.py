@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from sla.calendar import CalendarSpec
-from sla.units import EpochMs, parse_instant
+from sla.contract import ContractType, DeadlineAt, OnChange, Reopen, Target
+from sla.events import TicketEvent, rank_of
+from sla.register import Register
+from sla.units import NEVER, EpochMs, parse_instant
+from tests.support.domain import condition, register, target
 
 # Weeks in which a rule about local time is hard: (zone, a date a few days before the difficulty).
 HARD_WEEKS = (
@@ -95,3 +101,96 @@ def calendar_specs(draw: st.DrawFn, zone: str, first_day: date, days: int = 9) -
         closed_dates=draw(st.frozensets(dates, max_size=5)),
         closed_yearly=draw(st.frozensets(yearly, max_size=2)),
     )
+
+
+# --- tickets -------------------------------------------------------------------------------------------------------
+
+FIRST_MONDAY_MS = parse_instant("2026-03-23T00:00:00+01:00")
+"""Ticket histories lie in the two weeks from here: clocks go forward in Berlin on the Sunday between them."""
+
+TICKET_DAYS = 12
+_OFFICE_MINUTES = (0, 1, 539, 540, 541, 600, 720, 780, 840, 960, 1019, 1020, 1021, 1080, 1439)
+
+TICKET_EVENTS = (
+    *("created", "updated", "updated", "updated", "responded", "resolved", "closed", "reopened", "cancelled", "merged"),
+    "note",
+)
+
+
+def ticket_instants_ms() -> st.SearchStrategy[int]:
+    """Instants that crowd around office hours and their bounds, some a millisecond off."""
+    minute = st.sampled_from(_OFFICE_MINUTES) | st.integers(0, 1439)
+    return st.builds(
+        lambda day, minute, off: FIRST_MONDAY_MS + (day * 1440 + minute) * 60_000 + off,
+        st.integers(0, TICKET_DAYS - 1),
+        minute,
+        st.sampled_from((0, 0, 0, 0, 1, -1)),
+    )
+
+
+def ticket_changes() -> st.SearchStrategy[dict[str, str | None]]:
+    """Fields set by an event; what contracts of :func:`registers` look at, and one nobody looks at."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "priority": st.sampled_from(("P1", "P2", "P3", None)),
+            "waiting_for": st.sampled_from(("customer", None)),
+            "status": st.sampled_from(("open", "resolved", None)),
+            "title": st.sampled_from(("a", "b")),
+        },
+    )
+
+
+@st.composite
+def ticket_histories(draw: st.DrawFn, max_size: int = 9) -> list[TicketEvent]:
+    """Events of one ticket: mostly created first, some at one instant, some with the identity of another."""
+    count = draw(st.integers(1, max_size))
+    events = []
+    for number in range(count):
+        kind = "created" if number == 0 else draw(st.sampled_from(TICKET_EVENTS))
+        uid = number if draw(st.integers(0, 9)) else draw(st.integers(0, count))
+        sequence = draw(st.sampled_from((0, 0, 0, 1)))
+        changes = draw(ticket_changes())
+        events.append(TicketEvent(draw(ticket_instants_ms()), sequence, rank_of(kind), uid, kind, changes))
+    if draw(st.integers(0, 3)):
+        # Mostly a story in a plausible order: what is created last ends nothing.
+        earliest_ms = min(event.at_ms for event in events)
+        events[0] = msgspec.structs.replace(events[0], at_ms=earliest_ms - draw(st.sampled_from((0, 1, 60_000))))
+    return events
+
+
+@st.composite
+def registers(draw: st.DrawFn) -> Register:
+    """Registers with targets by priority, a fallback or none, an OLA, and terms revised in the middle of the story."""
+    hours = st.sampled_from(("0bh", "1bh", "4bh", "8bh", "16bh", "30h"))
+    warn = st.sampled_from(((), ("1/2",), ("1/2", "3/4", "1")))
+    stop = st.sampled_from((condition("resolved"), condition("resolved", "closed"), condition(status="resolved")))
+    revised_ms = FIRST_MONDAY_MS + draw(st.integers(1, TICKET_DAYS)) * 86_400_000
+    targets: list[Target] = []
+
+    def add(target_id: str, **fixed: Any) -> None:
+        drawn = {
+            "reopen": draw(st.sampled_from(Reopen)),
+            "on_change": draw(st.sampled_from(OnChange)),
+            "deadline_at": draw(st.sampled_from(DeadlineAt)),
+            "stop": draw(stop),
+        }
+        # 0: one revision; 1: revised; 2: ended; 3: begun later
+        life = draw(st.sampled_from((0, 0, 1, 2, 3)))
+        for revision in (1, 2):
+            if revision == 2 and life != 1:
+                continue
+            since = revised_ms if revision == 2 or life == 3 else 0
+            until = NEVER if revision == 2 or life in {0, 3} else revised_ms
+            terms: dict[str, Any] = {"within": draw(hours), "warn": draw(warn), **drawn, **fixed}
+            targets.append(target(target_id, revision=revision, since=since, until=until, **terms))
+
+    for priority in draw(st.lists(st.sampled_from(("P1", "P2", "P3")), unique=True, max_size=3)):
+        add(f"resolution-{priority}", applies_to={"priority": priority})
+    if draw(st.booleans()) or not targets:
+        add("resolution-any", contract="corporate")
+    if draw(st.booleans()):
+        add("response", metric="response", stop=condition("responded", "resolved"))
+    if draw(st.booleans()):
+        add("ola", contract="ola", contract_type=ContractType.OLA, applies_to={"priority": ["P1", "P2"]})
+    return register(*targets)

@@ -201,6 +201,18 @@ class Cluster:
         self.wait_until("every output has been acknowledged", lambda: asyncio.run(self._is_committed()))
         self.wait_until("objectives have taken in everything", lambda: self._progress() == {now_ms})
 
+    def wait_until_idle(self) -> None:
+        """Wait until no ticket partition has made a step for a second."""
+        seen: list[tuple[float, dict[int, int]]] = []
+
+        def is_idle() -> bool:
+            steps = {partition: position.seq for partition, position in self.positions().items()}
+            if not seen or seen[-1][1] != steps:
+                seen.append((time.monotonic(), steps))
+            return time.monotonic() - seen[-1][0] > 1.0
+
+        self.wait_until("no partition makes a step", is_idle)
+
     def positions(self) -> dict[int, Position]:
         """Return the newest position of each partition of the tickets' state that has one."""
         return asyncio.run(self._positions())

@@ -87,6 +87,9 @@ revisions:
 QUICK_MS = 4_000
 """Target of P1."""
 
+NO_TICKET = ""
+"""Stands for the ticket of an alert about something else."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -266,7 +269,7 @@ class Desk(Cluster):
         for record in self.outputs(ALERTS):
             if record.value is not None:
                 document = json.loads(record.value)
-                found[document["labels"].get("ticket_id", "")].append((document["kind"], document["state"]))
+                found[document["labels"].get("ticket_id", NO_TICKET)].append((document["kind"], document["state"]))
         return dict(found)
 
     def dead_letters(self) -> list[DeadLetter]:

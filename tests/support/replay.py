@@ -15,6 +15,7 @@ from cli.verdicts import VerdictBook
 from config.documents import calendar_document, contract_document
 from config.loader import load_agreements
 from config.settings import EngineSettings, Settings
+from export.catalogue import EventResult
 from sla.events import Reason
 from sources.reading import ReadOptions, read_source
 from sources.record import heartbeat_to_wire, to_wire
@@ -46,7 +47,7 @@ class NoObserver:
     def __init__(self) -> None:
         self.rejected: list[Reason] = []
 
-    def events(self, result: str, count: int) -> None: ...
+    def events(self, topic: str, result: EventResult, count: int) -> None: ...
 
     def dead_letter(self, reason: Reason) -> None:
         self.rejected.append(reason)
