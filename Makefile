@@ -17,7 +17,7 @@ PROMTOOL := $(shell command -v promtool 2>/dev/null)
 AMTOOL := $(shell command -v amtool 2>/dev/null)
 PROMETHEUS_TESTS = $(wildcard config/prometheus/tests/*.yml)
 
-.PHONY: help venv demo test check unit property broker e2e bench format lock clean
+.PHONY: help venv demo test check unit property broker e2e bench reference format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,11 @@ e2e: $(READY) ## whole processes: Kafka, workers, Prometheus, Alertmanager
 bench: $(READY) ## throughput, restore, memory, latency, beside stock Faust
 	@$(BIN)/python -m pytest benchmarks/micro -q $(PYTEST_ARGS)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+reference: $(READY) ## write the generated pages of docs/reference anew
+	$(BIN)/slawatch settings --markdown > docs/reference/settings.md
+	$(BIN)/python -m streams.topics_reference > docs/reference/topics.md
+	$(BIN)/python -m export.catalogue > docs/reference/metrics.md
 
 format: $(READY) ## format the code, apply safe fixes
 	$(BIN)/ruff format .

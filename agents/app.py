@@ -15,6 +15,7 @@ from agents.objective_processor import ObjectiveProcessor
 from agents.observer import MetricsObserver
 from agents.register_view import RegisterView
 from agents.ticket_processor import TicketProcessor
+from agents.wall_present import WallPresent
 from config.settings import ClockMode, Settings
 from export.metrics import Metrics
 from streams.connection import client_options, faust_brokers, faust_credentials
@@ -112,16 +113,8 @@ def create_app(
     sender = OutputSender(client)
     register = RegisterHolder()
     name = worker or f"{socket.gethostname()}:{os.getpid()}"
-    is_wall = engine.clock is ClockMode.WALL
 
-    def present_of_tickets(timestamp_ms: int, position: Position, watermark: Watermark | None) -> int | None:
-        if not is_wall:
-            return None  # heartbeats move it
-        caught_up_ms = watermark.caught_up_at(position.offset) if watermark is not None else None
-        if caught_up_ms is not None:
-            return caught_up_ms
-        return timestamp_ms if timestamp_ms >= 0 else None
-
+    wall_present = WallPresent(int(engine.settle_seconds * 1000), now_ms)
     common: dict[str, Any] = {
         "partitions": settings.topics.partitions,
         "chunk_records": engine.chunk_records,
@@ -143,7 +136,7 @@ def create_app(
             source_topic=topics.name(TICKETS),
             state_topic=topics.name(TICKETS_STATE),
             make_processor=lambda partition: TicketProcessor(partition, topics, engine, observer),
-            now_of=present_of_tickets,
+            now_of=wall_present if engine.clock is ClockMode.WALL else _moved_by_records,
             tick_seconds=engine.sweep_interval_seconds,
             needs_watermarks=True,
             accept_loss=_accepted(accept_loss, topics.name(TICKETS)),
@@ -155,7 +148,7 @@ def create_app(
             source_topic=topics.name(ROLLUPS),
             state_topic=topics.name(OBJECTIVES_STATE),
             make_processor=lambda partition: ObjectiveProcessor(partition, topics, engine, observer),
-            now_of=lambda _timestamp, _position, _watermark: None,
+            now_of=_moved_by_records,
             tick_seconds=1.0,
             needs_watermarks=True,
             accept_loss=_accepted(accept_loss, topics.name(ROLLUPS)),
@@ -169,7 +162,7 @@ def create_app(
             make_processor=lambda partition: AlertProcessor(
                 partition, topics, settings.alertmanager, observer, now_ms, links
             ),
-            now_of=lambda _timestamp, _position, _watermark: None,
+            now_of=_moved_by_records,
             tick_seconds=0.5,
             needs_watermarks=True,
             accept_loss=_accepted(accept_loss, topics.name(ALERTS)),
@@ -179,6 +172,10 @@ def create_app(
         metrics=metrics,
         register=register,
     )
+
+
+def _moved_by_records(_timestamp_ms: int, _position: Position, _watermark: Watermark | None) -> None:
+    """Know no present but the one that the records themselves tell the processor."""
 
 
 def _accepted(accept_loss: frozenset[tuple[str, int]], topic: str) -> frozenset[int]:

@@ -74,9 +74,9 @@ class Gauges:
         watermark = stage.watermarks.get(partition)
         if watermark is None:
             return
-        if watermark.caught_up_at(runner.position.offset) is not None:
-            messages, seconds = 0, 0.0
-        else:
+        messages = 0
+        seconds: float | None = 0.0
+        if watermark.caught_up_at(runner.position.offset) is None:
             messages = max(0, watermark.end - runner.position.offset - 1)
             # Unknown until this process has read something: a position has no time of its own.
             seconds = max(0, self._now_ms() - read_ms) / 1000 if read_ms >= 0 else None

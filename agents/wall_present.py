@@ -61,12 +61,13 @@ class WallPresent:
         now_ms = self._now_ms()
         if self._heard_ms is not None and asked_at_ms - self._heard_ms > LARGEST_SILENCE_MS:
             self._steady_from_ms = asked_at_ms + self._settle_ms
-        # Partitions are asked about together, but theirs are looked at one after another.
-        self._heard_ms = max(self._heard_ms or 0, asked_at_ms) if asked_at_ms <= now_ms else asked_at_ms
+        # The last condition: the clock was set back.
+        if self._heard_ms is None or asked_at_ms > self._heard_ms or self._heard_ms > now_ms:
+            self._heard_ms = asked_at_ms
         if now_ms - self._heard_ms > LARGEST_SILENCE_MS:
             return False
         if self._steady_from_ms is not None:
-            # The second condition: the clock was set back.
+            # Its lower end: the clock was set back.
             if self._steady_from_ms - self._settle_ms <= now_ms < self._steady_from_ms:
                 return False
             self._steady_from_ms = None

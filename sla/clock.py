@@ -47,6 +47,11 @@ _RESULT_OF_END: Final[dict[int, Result]] = {
 }
 
 
+# Members of an IntEnum are slow to get at, and these two are compared several times per clock and event.
+_RUNNING: Final = int(Phase.RUNNING)
+_PAUSED: Final = int(Phase.PAUSED)
+
+
 class Published(msgspec.Struct, array_like=True, gc=False):
     """What the outside was last told about a clock: everything of a verdict that its target does not say.
 
@@ -120,7 +125,7 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     @property
     def is_active(self) -> bool:
         """Whether the clock runs or is paused."""
-        return self.phase <= Phase.PAUSED
+        return self.phase <= _PAUSED
 
 
 def start_clock(
@@ -136,7 +141,7 @@ def start_clock(
         What it brings along, in its own calendar's time.
     """
     clock = Clock(
-        target.id, target.revision, cycle, Phase.RUNNING, start_ms, at_ms, None, consumed_ms, NEVER, False, NEVER, 0
+        target.id, target.revision, cycle, _RUNNING, start_ms, at_ms, None, consumed_ms, NEVER, False, NEVER, 0
     )
     _run(clock, target, calendar, at_ms)
     return clock
@@ -144,12 +149,12 @@ def start_clock(
 
 def pause(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
     """Pause a running clock; it stays as it is if it is paused."""
-    if clock.phase != Phase.RUNNING:
+    if clock.phase != _RUNNING:
         return
     observe(clock, at_ms)
     clock.consumed_ms += calendar.worked_between(clock.resumed_ms, at_ms)
     clock.resumed_ms = at_ms
-    clock.phase = Phase.PAUSED
+    clock.phase = _PAUSED
     clock.level = _level_of(clock.consumed_ms, target)
     clock.warn_ms = NEVER
     if not clock.breached:
@@ -158,15 +163,15 @@ def pause(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> N
 
 def resume(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
     """Let a paused clock run on; it stays as it is if it runs."""
-    if clock.phase != Phase.PAUSED:
+    if clock.phase != _PAUSED:
         return
-    clock.phase = Phase.RUNNING
+    clock.phase = _RUNNING
     _run(clock, target, calendar, at_ms)
 
 
 def end(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, phase: Phase) -> None:
     """Stop, cancel, merge, supersede or terminate an active clock."""
-    if clock.phase == Phase.RUNNING:
+    if clock.phase == _RUNNING:
         observe(clock, at_ms)
         clock.consumed_ms += calendar.worked_between(clock.resumed_ms, at_ms)
     elif not clock.breached:
@@ -176,7 +181,7 @@ def end(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, phase:
         )
     clock.resumed_ms = at_ms
     clock.ended_ms = at_ms
-    clock.phase = phase
+    clock.phase = int(phase)
     clock.level = _level_of(clock.consumed_ms, target)
     clock.warn_ms = NEVER
 
@@ -184,19 +189,19 @@ def end(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, phase:
 def reactivate(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
     """Go on with a stopped clock (reopen policy ``resume``): the time it was stopped counts as a pause."""
     clock.ended_ms = None
-    clock.phase = Phase.RUNNING
+    clock.phase = _RUNNING
     _run(clock, target, calendar, at_ms)
 
 
 def observe(clock: Clock, at_ms: int) -> None:
     """Note that an event at ``at_ms`` found the clock running: past its deadline it has breached, whatever comes."""
-    if clock.phase == Phase.RUNNING and at_ms > clock.deadline_ms:
+    if clock.phase == _RUNNING and at_ms > clock.deadline_ms:
         clock.breached = True
 
 
 def consumed_at(clock: Clock, calendar: WorkCalendar, at_ms: int) -> int:
     """Return what the clock has consumed at an instant not before its last event, in its calendar's milliseconds."""
-    if clock.phase != Phase.RUNNING:
+    if clock.phase != _RUNNING:
         return clock.consumed_ms
     return clock.consumed_ms + calendar.worked_between(clock.resumed_ms, max(at_ms, clock.resumed_ms))
 
@@ -206,7 +211,7 @@ def has_breached(clock: Clock, now_ms: int, settle_ms: int) -> bool:
 
     A breach is declared ``settle_ms`` after its deadline (a resolve may be on its way) and placed at the deadline.
     """
-    return clock.breached or (clock.phase == Phase.RUNNING and now_ms >= clock.deadline_ms + settle_ms)
+    return clock.breached or (clock.phase == _RUNNING and now_ms >= clock.deadline_ms + settle_ms)
 
 
 def warn_level_at(clock: Clock, target: Target, calendar: WorkCalendar, now_ms: int) -> tuple[int, int]:
@@ -215,7 +220,7 @@ def warn_level_at(clock: Clock, target: Target, calendar: WorkCalendar, now_ms: 
     Level n means that n of the target's ``warn_consumed`` shares are used up. The instant is NEVER for a clock that
     does not run or has no higher level.
     """
-    if clock.phase != Phase.RUNNING:
+    if clock.phase != _RUNNING:
         return clock.level, NEVER
     if now_ms < clock.warn_ms:
         return clock.level, clock.warn_ms
@@ -230,7 +235,7 @@ def warn_level_at(clock: Clock, target: Target, calendar: WorkCalendar, now_ms: 
 
 def next_change_ms(clock: Clock, now_ms: int, settle_ms: int, next_warn_ms: int) -> int:
     """Return the next instant at which this clock changes colour without any event; NEVER if none."""
-    if clock.phase != Phase.RUNNING:
+    if clock.phase != _RUNNING:
         return NEVER
     if has_breached(clock, now_ms, settle_ms):
         return next_warn_ms
@@ -240,7 +245,7 @@ def next_change_ms(clock: Clock, now_ms: int, settle_ms: int, next_warn_ms: int)
 def decision_of(clock: Clock, now_ms: int, settle_ms: int) -> tuple[Result, int] | None:
     """Return (result, instant that places it) of a clock as of ``now_ms``, or None while it is open, unbreached."""
     phase = clock.phase
-    if phase <= Phase.PAUSED:
+    if phase <= _PAUSED:
         return (Result.BREACHED, clock.deadline_ms) if has_breached(clock, now_ms, settle_ms) else None
     # A breach before the cancellation or the change stays a breach: the promise was broken.
     if clock.breached:

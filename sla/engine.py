@@ -59,6 +59,7 @@ _SIZED_EVERY_EVENTS: Final = 16
 """How often the size of a ticket is looked at that one step brings many events for."""
 
 
+_COLUMN: Final = {Result.MET.value: 0, Result.BREACHED.value: 1}
 _ALERTS: Final = ((AT_RISK_FIRING, AlertKind.TICKET_AT_RISK), (BREACHED_FIRING, AlertKind.TICKET_BREACHED))
 
 
@@ -379,20 +380,22 @@ class TicketEngine:
         """
         ticket_id = key[1:].decode()
         now_ms, settle_ms = self.now_ms, self.limits.settle_ms
+        terms = self.register.terms
         due_ms: int = NEVER
         is_closed = True
         for clock in ticket.clocks:
-            target, calendar = self.register.terms(clock.target_id, clock.revision)
+            target, calendar = terms[clock.target_id, clock.revision]
             decision = clocks.decision_of(clock, now_ms, settle_ms)
             if decision is None:
                 if clock.published is not None:
                     self._take_back(clock, target, ticket_id, clock.published)
             elif not clocks.is_told(clock, target, decision):
                 self._publish(clock, target, ticket_id)
-            if clock.phase <= Phase.PAUSED:
+            if clock.is_active:
                 is_closed = False
                 self._alert(clock, target, calendar, ticket_id, ticket)
-                due_ms = min(due_ms, clocks.next_change_ms(clock, now_ms, settle_ms, clock.warn_ms))
+                change_ms = clocks.next_change_ms(clock, now_ms, settle_ms, clock.warn_ms)
+                due_ms = min(due_ms, change_ms)
             elif clock.alerts:
                 self._alert(clock, target, calendar, ticket_id, ticket)
         if is_closed:
@@ -481,10 +484,11 @@ class TicketEngine:
                     )
 
     def _move(self, target_id: str, published: Published, sign: int) -> None:
-        column = {Result.MET: 0, Result.BREACHED: 1}.get(Result(published.result))
+        column = _COLUMN.get(published.result)
         if column is None:
             return
-        bucket = (target_id, published.decided_at_ms - published.decided_at_ms % MINUTE_MS)
+        decided_at_ms = published.decided_at_ms
+        bucket = (target_id, decided_at_ms - decided_at_ms % MINUTE_MS)
         if bucket[1] < self.now_ms - self.limits.bucket_retention_ms and bucket not in self._buckets:
             self._deltas.setdefault(bucket, [0, 0])[column] += sign
             return

@@ -45,7 +45,9 @@ class Register:
         self.contracts = {contract.id: contract for contract in contracts}
         self.calendars = dict(calendars or {})
         self._elapsed = ElapsedCalendar()
-        self._terms: dict[tuple[str, int], tuple[Target, WorkCalendar]] = {}
+        self.terms: dict[tuple[str, int], tuple[Target, WorkCalendar]] = {}
+        """Every revision of a target with the calendar that counts for it, by (id, revision). A clock never outlives
+        the register it was folded under, so its terms are here."""
         self._by_field: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._number_of_fields: list[int] = []
         self._ordered: list[Target] = []
@@ -78,7 +80,7 @@ class Register:
     def _add(self, target: Target) -> None:
         number = len(self._ordered)
         self._ordered.append(target)
-        self._terms[target.id, target.revision] = (target, self.calendar_of(target))
+        self.terms[target.id, target.revision] = (target, self.calendar_of(target))
         self._number_of_fields.append(len(target.applies_to))
         for name, values in target.applies_to:
             for value in values:
@@ -94,21 +96,8 @@ class Register:
 
     def target(self, target_id: str, revision: int) -> Target | None:
         """Return one revision of a target, or None if the register no longer holds it."""
-        terms = self._terms.get((target_id, revision))
+        terms = self.terms.get((target_id, revision))
         return None if terms is None else terms[0]
-
-    def terms(self, target_id: str, revision: int) -> tuple[Target, WorkCalendar]:
-        """Return one revision of a target and the calendar that counts for it.
-
-        Raises
-        ------
-        LookupError
-            If the register does not hold it; a clock never outlives the register it was folded under.
-        """
-        terms = self._terms.get((target_id, revision))
-        if terms is None:
-            raise LookupError(f"target {target_id} revision {revision} is not in the register")
-        return terms
 
     def calendar_of(self, target: Target) -> WorkCalendar:
         """Return the calendar that counts for a target: its own, or elapsed time."""

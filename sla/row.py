@@ -11,6 +11,7 @@ Rows stay bytes until they are touched: a restore of a million tickets reads hea
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Final
 from zlib import crc32
 
@@ -35,7 +36,6 @@ _LONGEST_CLOCK_LIST: Final = 255
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Ticket).decode
-_hashes: dict[str, int] = {}
 
 
 class RowFormatError(Exception):
@@ -44,11 +44,8 @@ class RowFormatError(Exception):
 
 def encode_row(ticket: Ticket, due_ms: int) -> bytes:
     """Encode a ticket with the instant at which it needs attention next."""
-    states = [
-        _CLOCK.pack(_hash(clock.target_id), _state(clock.phase, clock.alerts))
-        for clock in ticket.clocks
-        if clock.is_active
-    ][:_LONGEST_CLOCK_LIST]
+    states = [_packed(clock.target_id, clock.phase, clock.alerts) for clock in ticket.clocks if clock.is_active]
+    del states[_LONGEST_CLOCK_LIST:]
     head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms)
     return b"".join((head, *states, _encode(ticket)))
 
@@ -88,16 +85,12 @@ def _check(row: bytes) -> None:
         raise RowFormatError(f"row format {row[0]}, this release reads {ROW_FORMAT}: a newer worker wrote it")
 
 
-def _state(phase: int, alerts: int) -> int:
-    return (
+@cache  # a few per target
+def _packed(target_id: str, phase: int, alerts: int) -> bytes:
+    """Return the state of a clock as it stands in the header."""
+    state = (
         (PAUSED_BIT if phase == Phase.PAUSED else 0)
         | (AT_RISK_BIT if alerts & AT_RISK_FIRING else 0)
         | (BREACHED_BIT if alerts & BREACHED_FIRING else 0)
     )
-
-
-def _hash(target_id: str) -> int:
-    value = _hashes.get(target_id)
-    if value is None:
-        value = _hashes[target_id] = crc32(target_id.encode())
-    return value
+    return _CLOCK.pack(crc32(target_id.encode()), state)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from sla.clock import Clock, Phase
 from sla.contract import OnChange, Reaction, Reopen, Target
 from sla.events import TicketEvent
 from sla.register import Register, Slot
+
+# Members of an IntEnum are slow to get at, and the fold compares one per clock and event.
+_PAUSED: Final = int(Phase.PAUSED)
 
 
 class Ticket(msgspec.Struct, array_like=True, gc=False):
@@ -142,11 +146,12 @@ def refold(ticket: Ticket, register: Register) -> list[Clock]:
 def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
     """Advance the clocks by the newest event, which already stands last in the history."""
     attributes = ticket.attributes
-    rematch = False
+    changed = rematch = False
     if event.changes:
         watched = register.watched_fields
         for name, value in event.changes.items():
             if name in watched and attributes.get(name) != value:
+                changed = True
                 rematch = rematch or name in register.matched_fields
                 if value is None:
                     del attributes[name]
@@ -156,13 +161,16 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
     kind = event.event
     busy: list[Slot] = []
     for clock in tuple(ticket.clocks):
-        if clock.phase > Phase.PAUSED:
+        if clock.phase > _PAUSED:
             continue
-        target, calendar = register.terms(clock.target_id, clock.revision)
+        target, calendar = register.terms[clock.target_id, clock.revision]
         busy.append(target.slot)
         reaction = target.reaction_to(kind)
-        if reaction.may_end and _has_ended(clock, target, calendar, reaction, attributes, at_ms):
-            continue
+        if reaction.may_end:
+            phase = _phase_after(reaction, attributes)
+            if phase is not None:
+                clocks.end(clock, target, calendar, at_ms, phase)
+                continue
         clocks.observe(clock, at_ms)
         if rematch:
             winner = register.winners(attributes, at_ms).get(target.slot)
@@ -172,7 +180,7 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
                 if successor is not None:
                     _take_over(ticket, clock, successor, event, register)
                 continue
-        if target.pause.clauses:
+        if changed or not target.pause_is_a_state:
             _pause_or_resume(clock, target, calendar, reaction, attributes, at_ms)
     if rematch or register.may_start_at(kind):
         for slot, target in register.winners(attributes, at_ms).items():
@@ -187,43 +195,22 @@ def _end_of(target: Target, event: TicketEvent, attributes: dict[str, str]) -> P
 
 
 def _phase_after(reaction: Reaction, attributes: dict[str, str]) -> Phase | None:
-    # The precedence among ends. The conditions of a reaction ask for fields only.
-    if reaction.stop is not None and reaction.stop.holds("", attributes):
+    # This is the precedence among ends.
+    if reaction.stop is not None and reaction.stop(attributes):
         return Phase.STOPPED
-    if reaction.cancel is not None and reaction.cancel.holds("", attributes):
+    if reaction.cancel is not None and reaction.cancel(attributes):
         return Phase.CANCELLED
-    if reaction.merge is not None and reaction.merge.holds("", attributes):
+    if reaction.merge is not None and reaction.merge(attributes):
         return Phase.MERGED
     return None
 
 
-def _has_ended(
-    clock: Clock,
-    target: Target,
-    calendar: WorkCalendar,
-    reaction: Reaction,
-    attributes: dict[str, str],
-    at_ms: int,
-) -> bool:
-    """End an active clock if an event does so; return whether it did."""
-    phase = _phase_after(reaction, attributes)
-    if phase is None:
-        return False
-    clocks.end(clock, target, calendar, at_ms, phase)
-    return True
-
-
 def _pause_or_resume(
-    clock: Clock,
-    target: Target,
-    calendar: WorkCalendar,
-    reaction: Reaction,
-    attributes: dict[str, str],
-    at_ms: int,
+    clock: Clock, target: Target, calendar: WorkCalendar, reaction: Reaction, attributes: dict[str, str], at_ms: int
 ) -> None:
-    if reaction.pause is not None and reaction.pause.holds("", attributes):
+    if reaction.pause is not None and reaction.pause(attributes):
         clocks.pause(clock, target, calendar, at_ms)
-    else:
+    elif clock.phase == _PAUSED:
         clocks.resume(clock, target, calendar, at_ms)
 
 
@@ -232,9 +219,12 @@ def _end_or_pause(
 ) -> None:
     """End, pause or resume an active clock as the event says."""
     reaction = target.reaction_to(event.event)
-    if not _has_ended(clock, target, calendar, reaction, attributes, event.at_ms):
-        clocks.observe(clock, event.at_ms)
-        _pause_or_resume(clock, target, calendar, reaction, attributes, event.at_ms)
+    phase = _phase_after(reaction, attributes) if reaction.may_end else None
+    if phase is not None:
+        clocks.end(clock, target, calendar, event.at_ms, phase)
+        return
+    clocks.observe(clock, event.at_ms)
+    _pause_or_resume(clock, target, calendar, reaction, attributes, event.at_ms)
 
 
 def _successor(
@@ -321,10 +311,12 @@ def _follow(
 
 def _reopens(target: Target, event: TicketEvent, attributes: dict[str, str]) -> bool:
     """Tell whether an event lets an ended clock go on or a further cycle start; one that ends it as well does not."""
+    reaction = target.reaction_to(event.event)
     return (
-        target.reopen is not Reopen.IGNORE
-        and target.reopen_when.holds(event.event, attributes)
-        and _end_of(target, event, attributes) is None
+        reaction.reopen is not None
+        and target.reopen is not Reopen.IGNORE
+        and reaction.reopen(attributes)
+        and _phase_after(reaction, attributes) is None
     )
 
 
@@ -334,9 +326,7 @@ def _maybe_start(ticket: Ticket, target: Target, event: TicketEvent, register: R
     reaction = target.reaction_to(event.event)
     if not (rematch or reaction.may_start):
         return
-    starts = target.start.holds(event.event, attributes)
-    if not (starts or rematch or target.reopen_when.holds(event.event, attributes)):
-        return
+    starts = reaction.start is not None and reaction.start(attributes)
     last = _last_of_slot(ticket, target.slot, register)
     if last is None:
         if starts:
@@ -363,7 +353,7 @@ def _start(ticket: Ticket, target: Target, event: TicketEvent, register: Registe
 
 def _resume(ticket: Ticket, last: Clock, target: Target, event: TicketEvent, register: Register) -> None:
     """Let a stopped clock go on; under the target that applies now, if that changed while it was stopped."""
-    of_last, calendar = register.terms(last.target_id, last.revision)
+    of_last, calendar = register.terms[last.target_id, last.revision]
     at_ms = event.at_ms
     clocks.reactivate(last, of_last, calendar, at_ms)
     successor = _successor(of_last, target, ticket.attributes, at_ms, register)
@@ -431,13 +421,16 @@ def _ended_ms(clock: Clock) -> int:
 
 def _last_of_slot(ticket: Ticket, slot: Slot, register: Register) -> Clock | None:
     for clock in reversed(ticket.clocks):
-        if register.terms(clock.target_id, clock.revision)[0].slot == slot:
+        if register.terms[clock.target_id, clock.revision][0].slot == slot:
             return clock
     return None
 
 
 def _next_cycle(ticket: Ticket, target_id: str) -> int:
-    return 1 + sum(clock.target_id == target_id for clock in ticket.clocks)
+    cycle = 1
+    for clock in ticket.clocks:
+        cycle += clock.target_id == target_id
+    return cycle
 
 
 def _order(event: TicketEvent) -> tuple[int, int, int, int]:

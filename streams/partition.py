@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -156,11 +156,10 @@ class PartitionRunner:
         outbox : list of (seq, outputs)
             What the restored outbox slots hold.
         """
+        slots = sorted(outbox, key=lambda slot: slot[0])
         self._tasks = [
-            asyncio.create_task(
-                self._guard(self._run(sorted(outbox, key=lambda slot: slot[0]))), name=f"{self._label} steps"
-            ),
-            asyncio.create_task(self._guard(self._tell()), name=f"{self._label} outputs"),
+            asyncio.create_task(self._guard(lambda: self._run(slots)), name=f"{self._label} steps"),
+            asyncio.create_task(self._guard(self._tell), name=f"{self._label} outputs"),
         ]
 
     async def put(self, event: Any) -> None:
@@ -358,9 +357,9 @@ class PartitionRunner:
             self._steps_open -= 1
             self._progressed.set()
 
-    async def _guard(self, work: Any) -> None:
+    async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -92,6 +92,8 @@ class Stage:
         None if nothing newer is known.
     accept_loss : set of int
         Source partitions whose lost records the operator has accepted.
+    make_owner : callable
+        (client, state topic, partition, worker) to the right to write it.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Stage:
         retake_seconds: float,
         needs_watermarks: bool,
         accept_loss: frozenset[int] = frozenset(),
+        make_owner: Callable[[Mapping[str, Any], str, int, str], Owner] = Owner,
     ) -> None:
         self.app = app
         self.name = name
@@ -132,6 +135,7 @@ class Stage:
         self._retake_seconds = retake_seconds
         self._needs_watermarks = needs_watermarks
         self._accept_loss = accept_loss
+        self._make_owner = make_owner
         self._owned: dict[int, _Partition] = {}
         self.watermarks: dict[int, Watermark] = {}
         self._taken_at = time.monotonic()
@@ -218,7 +222,8 @@ class Stage:
         """Take one partition; return whether its memory is still current."""
         owned = self._owned.get(partition)
         if owned is None:
-            owned = self._owned[partition] = _Partition(Owner(self._client, self.state_topic, partition, self._worker))
+            owner = self._make_owner(self._client, self.state_topic, partition, self._worker)
+            owned = self._owned[partition] = _Partition(owner)
         runner, before, former_id = owned.runner, owned.owner.last_offset, owned.owner.producer_id
         if runner is not None and not runner.is_idle:
             # It must not write once more under the new epoch what it computed before another owner may have written.

@@ -323,7 +323,10 @@ class Cluster:
             if key[:1] == CELL_PREFIX:
                 minute_ms = int.from_bytes(key[1:9], "big", signed=True)
                 target = key[9:].partition(b"\x00")[2].decode()
-                counts = (int.from_bytes(value[1:5], "big", signed=True), int.from_bytes(value[5:9], "big", signed=True))
+                counts = (
+                    int.from_bytes(value[1:5], "big", signed=True),
+                    int.from_bytes(value[5:9], "big", signed=True),
+                )
                 cells.append((target, minute_ms, counts))
         return _summed(cells)
 

@@ -585,7 +585,7 @@ class FailingRegister(Register):
         return super().winners(attributes, at_ms)
 
 
-POISON = event("note", "mon 10:30")
+POISON = event("created", "mon 10:30")
 
 
 def failing() -> Monitor:

@@ -671,7 +671,7 @@ class FailingRegister(Register):
     [
         event("updated", "mon 17:00", priority="P1"),  # in order
         event("updated", "mon 10:00", priority="P1"),  # out of order
-        event("updated", "mon 16:15", uid=RESOLVED.uid, zzz="a correction of the resolution"),
+        event("updated", "mon 16:15", uid=RESOLVED.uid, priority="P1"),
     ],
     ids=["in order", "out of order", "correction"],
 )
@@ -691,7 +691,7 @@ def test_fold_that_fails_leaves_the_ticket_as_it_was(poison: TicketEvent) -> Non
 def test_refold_that_fails_leaves_the_ticket_as_it_was() -> None:
     of = FailingRegister(PRIORITIES.contracts.values(), PRIORITIES.calendars)
     ticket, before = fold(of, CREATED_P2, RESOLVED), fold(of, CREATED_P2, RESOLVED)
-    of.failing_at_ms = RESOLVED.at_ms
+    of.failing_at_ms = CREATED_P2.at_ms
     with pytest.raises(ZeroDivisionError):
         refold(ticket, of)
     assert ticket == before
