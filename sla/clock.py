@@ -273,8 +273,11 @@ def is_told(clock: Clock, target: Target, decision: tuple[Result, int]) -> bool:
 def verdict_of(clock: Clock, ticket: str, target: Target, now_ms: int, settle_ms: int) -> Verdict | None:
     """Return the clock's verdict as of ``now_ms``, or None while it is open and has not breached."""
     decision = decision_of(clock, now_ms, settle_ms)
-    if decision is None:
-        return None
+    return None if decision is None else verdict_on(clock, ticket, target, decision)
+
+
+def verdict_on(clock: Clock, ticket: str, target: Target, decision: tuple[Result, int]) -> Verdict:
+    """Return the verdict that a decision about the clock amounts to."""
     result, decided_at_ms = decision
     upto_ms = clock.ended_ms if clock.ended_ms is not None else clock.deadline_ms
     return Verdict(

@@ -141,6 +141,7 @@ class TicketEngine:
         self._deltas: dict[tuple[str, int], list[int]] = {}
         self._outcome = Outcome()
         self._next_bucket_expiry_ms = 0
+        self._expired: list[tuple[str, int]] = []
 
     def __len__(self) -> int:
         """Return the number of tickets kept."""
@@ -293,8 +294,7 @@ class TicketEngine:
             self._swept_rows += 1
             self._swept_bytes += len(row)
             self._judge(key, self._touch(key, row))
-        if self.now_ms >= self._next_bucket_expiry_ms:
-            self._expire_buckets()
+        self._expire_buckets()
         return more
 
     def set_register(self, register: Register, version: int) -> None:
@@ -390,7 +390,7 @@ class TicketEngine:
                 if clock.published is not None:
                     self._take_back(clock, target, ticket_id, clock.published)
             elif not clocks.is_told(clock, target, decision):
-                self._publish(clock, target, ticket_id)
+                self._publish(clock, target, clocks.verdict_on(clock, ticket_id, target, decision))
             if clock.is_active:
                 is_closed = False
                 self._alert(clock, target, calendar, ticket_id, ticket)
@@ -403,10 +403,8 @@ class TicketEngine:
         self._due_of[key] = due_ms
         self._next_due_ms = min(self._next_due_ms, due_ms)
 
-    def _publish(self, clock: Clock, target: Target, ticket_id: str) -> None:
+    def _publish(self, clock: Clock, target: Target, verdict: Verdict) -> None:
         """Tell a verdict that is new, or that differs from the one told before."""
-        verdict = clocks.verdict_of(clock, ticket_id, target, self.now_ms, self.limits.settle_ms)
-        assert verdict is not None
         before = clock.published
         clock.published = after = Published(
             verdict.result.value,
@@ -508,11 +506,19 @@ class TicketEngine:
                 counts[2] += sign
 
     def _expire_buckets(self) -> None:
+        """Forget old buckets: looked for once a day, removed a few at a time, for a step is one record batch."""
         horizon_ms = self.now_ms - self.limits.bucket_retention_ms
-        for bucket in [bucket for bucket in self._buckets if bucket[1] < horizon_ms and bucket not in self._moved]:
-            del self._buckets[bucket]
-            self._outcome.rows[_bucket_key(bucket)] = None
-        self._next_bucket_expiry_ms = self.now_ms + DAY_MS
+        if self.now_ms >= self._next_bucket_expiry_ms:
+            self._expired = [bucket for bucket in self._buckets if bucket[1] < horizon_ms]
+            self._next_bucket_expiry_ms = self.now_ms + DAY_MS
+        if not self._expired:
+            return
+        batch = self._expired[-SWEEP_LIMIT:]
+        del self._expired[-SWEEP_LIMIT:]
+        for bucket in batch:
+            if bucket not in self._moved:  # else it is told in absolute numbers once more, and goes tomorrow
+                del self._buckets[bucket]
+                self._outcome.rows[_bucket_key(bucket)] = None
 
 
 def _full(ticket_id: str, size: int) -> Rejected:

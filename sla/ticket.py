@@ -327,7 +327,7 @@ def _maybe_start(ticket: Ticket, target: Target, event: TicketEvent, register: R
     if not (rematch or reaction.may_start):
         return
     starts = reaction.start is not None and reaction.start(attributes)
-    last = _last_of_slot(ticket, target.slot, register)
+    last = _last_of_slot(ticket, target.slot, register) if ticket.clocks else None
     if last is None:
         if starts:
             _start(ticket, target, event, register)

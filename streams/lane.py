@@ -208,10 +208,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
 
+    async def on_start(self) -> None:
+        """Connect; heartbeats are watched from here on, also those of a worker that gets no partition to fetch."""
+        await super().on_start()
+        self._watch_heartbeats(self._ensure_consumer())
+
     async def _fetch_records(
         self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
     ) -> Any:
-        self._watch_heartbeats(consumer)
         size_of = self.consumer.batch_size
         # A copy: seeks and rebalances change it, and they come from another thread.
         for tp, result in list(consumer._fetcher._records.items()):
@@ -227,9 +231,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _watch_heartbeats(self, consumer: Any) -> None:
         coordinator = consumer._coordinator
-        if self.consumer.watched_coordinator is coordinator:
-            return
-        self.consumer.watched_coordinator = coordinator
         beat = coordinator._do_heartbeat
 
         async def watched() -> Any:
@@ -307,7 +308,6 @@ class Consumer(driver.Consumer):
         """Seeks and revocations so far: what was handed out before one is no longer on its way."""
         self.heartbeat_at = float("-inf")
         """Monotonic instant at which the group coordinator last answered a heartbeat."""
-        self.watched_coordinator: Any = None
         self.scheduler = Scheduler(self)
 
     def _new_consumer_thread(self) -> ConsumerThread:

@@ -20,8 +20,6 @@ from streams.state_rows import Output
 LARGEST_BATCH_BYTES: Final = 900_000
 """Below the default max.message.bytes (1 MiB) of public topics."""
 
-LARGEST_RECORD_BYTES: Final = 4 * 1024 * 1024
-
 
 class _Delivery:
     """The outputs of one call: done when the last of them is acknowledged."""
@@ -62,7 +60,6 @@ class OutputSender:
             enable_idempotence=True,
             compression_type="lz4",
             max_batch_size=LARGEST_BATCH_BYTES,
-            max_request_size=LARGEST_RECORD_BYTES,
         )
         await self._producer.start()
 
@@ -114,7 +111,10 @@ class OutputSender:
         queue: deque[tuple[Output, _Delivery]],
         deliveries: dict[_Delivery, int],
     ) -> asyncio.Future[Any]:
-        """Send as many queued outputs as fit into one batch; ``deliveries`` receives whose they are."""
+        """Send as many queued outputs as fit into one batch; ``deliveries`` receives whose they are.
+
+        The first one always fits: one that is larger than a batch goes alone, and the topic's own limit judges it.
+        """
         topic, partition = destination
         batch = self._producer.create_batch()
         while queue:
@@ -124,12 +124,5 @@ class OutputSender:
                 break
             queue.popleft()
             deliveries[delivery] = deliveries.get(delivery, 0) + 1
-        if deliveries:
-            batch.close()
-            return await self._producer.send_batch(batch, topic, partition=partition)  # type: ignore[no-any-return]
-        # The first one alone is larger than a batch: the topic's own limit judges it (dead letters may be large).
-        output, delivery = queue.popleft()
-        deliveries[delivery] = 1
-        return await self._producer.send(  # type: ignore[no-any-return]
-            topic, output.value, output.key, partition, headers=list(output.headers)
-        )
+        batch.close()
+        return await self._producer.send_batch(batch, topic, partition=partition)  # type: ignore[no-any-return]

@@ -129,6 +129,8 @@ def _body(row: bytes) -> bytes:
 ORDINAL_BITS: Final = 24
 """An ordinal is seq << 24 | index: a step has less than 2**24 outputs; seq may reach 2**39, 17 years at 1,000/s."""
 
+_ORDINAL_DIGITS: Final = len(str(2**63 - 1))
+
 SOURCE_HEADER: Final = "slawatch-source"
 ORDINAL_HEADER: Final = "slawatch-ordinal"
 
@@ -156,11 +158,17 @@ def stamp(outputs: list[Output], source: str, seq: int) -> None:
 
 def provenance_of(headers: tuple[tuple[str, bytes], ...] | list[tuple[str, bytes]]) -> tuple[str, int] | None:
     """Return (source, ordinal) of a record, or None if it carries none (written by something else)."""
-    source: str | None = None
-    ordinal: int | None = None
+    source: bytes | None = None
+    ordinal: bytes | None = None
     for name, value in headers:
         if name == SOURCE_HEADER:
-            source = value.decode()
+            source = value
         elif name == ORDINAL_HEADER:
-            ordinal = int(value)
-    return None if source is None or ordinal is None else (source, ordinal)
+            ordinal = value
+    # Anybody may write to a topic: a strange header must not stop the worker that reads it.
+    if source is None or ordinal is None or not ordinal.isdigit() or len(ordinal) > _ORDINAL_DIGITS:
+        return None
+    try:
+        return source.decode(), int(ordinal)
+    except UnicodeDecodeError:
+        return None

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from streams.broker import Broker
+from streams.child_process import ChildProcess
 from streams.topics import DEAD_LETTERS
 from tests.support.cluster import Cluster, Worker, counts_of
 from tests.support.incident_log import DAY_MS, Expected, Open, Verdict, expect
@@ -157,11 +158,12 @@ def assert_same(cluster: Cluster, log: Log, undisturbed: Undisturbed) -> None:
 
 def play_head(cluster: Cluster, log: Log) -> None:
     """Play the first part, so that there is something to lose."""
-    cluster.wait_finished(cluster.start_playing(log.head.file, "--speed", "max"), log.head.last_ms)
+    cluster.wait_played(cluster.start_playing(log.head.file, "--speed", "max"))
 
 
-def play_tail(cluster: Cluster, log: Log) -> None:
-    """Play the last part and wait for the end of everything."""
+def play_tail(cluster: Cluster, log: Log, middle: ChildProcess) -> None:
+    """Play the last part after the middle, and wait for the end of everything."""
+    cluster.wait_played(middle)
     player = cluster.start_playing(log.tail.file, "--speed", "max")
     cluster.wait_finished(player, log.expected.now_ms)
 
@@ -188,24 +190,23 @@ def test_a_worker_killed_in_the_middle_and_restarted_changes_nothing(
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
     first, second = cluster.start_worker(), cluster.start_worker()
-    cluster.wait_ready(first, second)
     play_head(cluster, log)
+    cluster.wait_ready(first, second)
     player = cluster.start_playing(log.middle.file, *log.middle.pace)
     cluster.wait_until("a third is done", lambda: cluster.event_ms() >= log.middle.instant(0.3))
     first.kill()
     assert player.is_running, "the kill was to fall into the middle"
     again = cluster.start_worker()
     cluster.wait_ready(again)
-    cluster.wait_finished(player, log.middle.last_ms)
-    play_tail(cluster, log)
+    play_tail(cluster, log, player)
     assert_same(cluster, log, undisturbed)
     end_in_order(second, again)
 
 
 def test_a_worker_that_joins_and_leaves_changes_nothing(cluster: Cluster, log: Log, undisturbed: Undisturbed) -> None:
     staying = cluster.start_worker()
-    cluster.wait_ready(staying)
     play_head(cluster, log)
+    cluster.wait_ready(staying)
     player = cluster.start_playing(log.middle.file, *log.middle.pace)
     passing = cluster.start_worker()
     cluster.wait_ready(passing)
@@ -214,15 +215,14 @@ def test_a_worker_that_joins_and_leaves_changes_nothing(cluster: Cluster, log: L
     cluster.wait_until("they work together", lambda: cluster.event_ms() >= joined_ms + DAY_MS)
     assert player.is_running, "leaving was to fall into the middle"
     end_in_order(passing)
-    cluster.wait_finished(player, log.middle.last_ms)
-    play_tail(cluster, log)
+    play_tail(cluster, log, player)
     assert_same(cluster, log, undisturbed)
     end_in_order(staying)
 
 
 def freeze_and_thaw(cluster: Cluster, log: Log, zombie: Worker, other: Worker) -> None:
     """Play; once ``zombie`` has frozen itself and ``other`` has its partitions, let it go on: it must end itself."""
-    play_head(cluster, log)
+    cluster.wait_ready(zombie, other)
     zombie.may_end = True
     player = cluster.start_playing(log.middle.file, *log.middle.pace)
     cluster.wait_until("the worker has frozen itself", lambda: zombie.is_frozen)
@@ -233,8 +233,7 @@ def freeze_and_thaw(cluster: Cluster, log: Log, zombie: Worker, other: Worker) -
     cluster.wait_until("the former owner has ended", lambda: not zombie.process.is_running)
     assert zombie.process.exit_code == DURABILITY_EXIT_CODE
     assert "LostOwnershipError" in zombie.process.log_tail(200)
-    cluster.wait_finished(player, log.middle.last_ms)
-    play_tail(cluster, log)
+    play_tail(cluster, log, player)
     assert other.process.is_running
 
 
@@ -242,7 +241,7 @@ def test_the_write_of_a_worker_frozen_past_its_session_is_refused(
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
     zombie, other = cluster.start_freezing_worker("state-write", "150"), cluster.start_worker()
-    cluster.wait_ready(zombie, other)
+    play_head(cluster, log)
     freeze_and_thaw(cluster, log, zombie, other)
     assert_same(cluster, log, undisturbed)
     end_in_order(other)
@@ -252,7 +251,7 @@ def test_outputs_of_a_worker_frozen_after_its_state_was_acknowledged_are_dropped
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
     zombie, other = cluster.start_freezing_worker("outputs", "150"), cluster.start_worker()
-    cluster.wait_ready(zombie, other)
+    play_head(cluster, log)
     freeze_and_thaw(cluster, log, zombie, other)
     assert any(len(told) > 1 for told in cluster.verdicts_by_ordinal().values()), "nothing was told twice"
     assert_same(cluster, log, undisturbed)
@@ -263,9 +262,10 @@ def test_a_worker_frozen_while_nothing_happened_comes_back_with_the_whole_state(
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
     staying = cluster.start_worker()
-    cluster.wait_ready(staying)
     play_head(cluster, log)
-    cluster.wait_finished(cluster.start_playing(log.middle.file, "--speed", "max"), log.middle.last_ms)
+    cluster.wait_ready(staying)
+    player = cluster.start_playing(log.middle.file, "--speed", "max")
+    cluster.wait_finished(player, log.middle.last_ms)
     frozen = cluster.start_worker()
     cluster.wait_ready(frozen, staying)
     mine = cluster.partitions_of(frozen)
@@ -275,7 +275,7 @@ def test_a_worker_frozen_while_nothing_happened_comes_back_with_the_whole_state(
     cluster.wait_until("the other worker has taken over", lambda: not cluster.partitions_of(frozen))
     frozen.process.resume()
     cluster.wait_until("it has one of its partitions again", lambda: bool(mine & cluster.partitions_of(frozen)))
-    play_tail(cluster, log)
+    play_tail(cluster, log, player)
     assert_same(cluster, log, undisturbed)
     end_in_order(frozen, staying)
 
@@ -293,7 +293,7 @@ def test_a_former_owner_stays_fenced_when_the_broker_forgets_idle_producers_soon
     retake = {"SLAWATCH_ENGINE__RETAKE_HOURS": "0.0005"}
     with Cluster(broker.bootstrap, prefix, tmp_path, partitions=4, **retake) as cluster:
         zombie, other = cluster.start_freezing_worker("state-write", "20s"), cluster.start_worker()
-        cluster.wait_ready(zombie, other)
+        play_head(cluster, log)
         freeze_and_thaw(cluster, log, zombie, other)
         assert_same(cluster, log, undisturbed)
         end_in_order(other)

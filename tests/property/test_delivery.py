@@ -171,7 +171,5 @@ def test_the_outbox_is_sent_again_before_anything_else_in_the_order_of_its_steps
     again = [int(what.split()[1]) for what in told if what.startswith("sent")]
     assert again[:8] == list(range(5, 13)), "the slots of the last eight steps"
     assert all(what.startswith("sent") for what in told[:8])
-    ordinals = [
-        int(dict(output.headers)["slawatch-ordinal"]) for outputs in broker.sent.values() for output in outputs
-    ]
+    ordinals = [int(dict(output.headers)["slawatch-ordinal"]) for outputs in broker.sent.values() for output in outputs]
     assert max(ordinals) >> ORDINAL_BITS == 12

@@ -187,16 +187,20 @@ class Cluster:
                 assert player.exit_code in {None, 0}, player.log_tail()
             for worker in self.workers:
                 assert worker.process.is_running or worker.may_end, f"{worker.name} has ended"
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     def wait_ready(self, *workers: Worker) -> None:
         """Wait until workers own and have restored their partitions."""
         for worker in workers:
             self.wait_until(f"{worker.name} is ready", lambda worker=worker: worker.is_ready)  # type: ignore[misc]
 
+    def wait_played(self, player: ChildProcess) -> None:
+        """Wait until everything has been sent."""
+        self.wait_until("the player has sent everything", lambda: player.exit_code == 0)
+
     def wait_finished(self, player: ChildProcess, now_ms: int, seconds: float = 90.0) -> None:
         """Wait until everything that was played is processed, told, acknowledged and counted, up to ``now_ms``."""
-        self.wait_until("the player has sent everything", lambda: player.exit_code == 0, seconds)
+        self.wait_played(player)
         self.wait_until("every partition has come to the last instant", lambda: self._has_come_to(now_ms), seconds)
         self.wait_until("every output has been acknowledged", lambda: asyncio.run(self._is_committed()))
         self.wait_until("objectives have taken in everything", lambda: self._progress() == {now_ms})

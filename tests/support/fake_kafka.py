@@ -170,7 +170,7 @@ class _Pump:
                 result = work()
             except Crashed:
                 return  # nobody is told
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - told to who waits
                 if not future.cancelled():
                     future.set_exception(error)
                 continue
@@ -408,7 +408,7 @@ class FakeApp:
         self.assignor = SimpleNamespace(assigned_actives=lambda: {TP(STATE, 0)} if self.assigned else set())
         self.consumer = self
 
-    def Table(self, *_: Any, **__: Any) -> Any:  # noqa: N802 - Faust's name
+    def Table(self, *_: Any, **__: Any) -> Any:
         return None
 
     def topic(self, *_: Any, **__: Any) -> Any:

@@ -226,9 +226,9 @@ def _clocks_of(events: list[Event], retention_ms: int | None) -> tuple[list[list
     impact: str | None = None
     for number, event in enumerate(events):
         clocks = lives[-1]
-        if retention_ms is not None and number and active is None:
-            if event.at_ms - events[number - 1].at_ms >= retention_ms:
-                forgotten = True
+        is_idle = retention_ms is not None and number > 0 and active is None
+        if is_idle and event.at_ms - events[number - 1].at_ms >= (retention_ms or 0):
+            forgotten = True
         if forgotten:
             continue  # what comes now tells changes of a case that nobody knows any more
         reopens = number > 0 and is_over and event.status.startswith(("Accepted/", "Queued/"))
@@ -274,7 +274,7 @@ def expect(path: Path, *, until_ms: int | None = None, retention_ms: int | None 
     retention_ms
         A case without an active clock is forgotten when it had no event for this long; None: never.
     """
-    cases = {case: events for case, events in cases_of(path)}
+    cases = dict(cases_of(path))
     now_ms = until_ms if until_ms is not None else max(events[-1].at_ms for events in cases.values())
     verdicts: dict[str, Verdict] = {}
     still_open: dict[str, Open] = {}

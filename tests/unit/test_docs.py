@@ -7,9 +7,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -41,11 +42,21 @@ class Code:
     text: str
 
 
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose_of(page: Path) -> str:
+    return BLOCK.sub("", text_of(page))
+
+
 def codes(page: Path) -> list[Code]:
-    text = page.read_text(encoding="utf-8")
-    blocks = [Code(language, body) for language, body in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)]
-    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    return blocks + [Code("", span) for span in re.findall(r"`([^`\n]+)`", rest)]
+    found = [Code(language, body) for language, body in BLOCK.findall(text_of(page))]
+    return found + [Code("", span) for span in re.findall(r"`([^`\n]+)`", prose_of(page))]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -60,8 +71,7 @@ def slug(heading: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
+    return {slug(heading) for heading in HEADING.findall(prose_of(page))}
 
 
 def test_pages_are_found():
@@ -82,7 +92,8 @@ def command_lines(page: Path) -> Iterator[list[str]]:
                     yield words
 
 
-def command_tree() -> click.Group:
+@cache
+def command_tree() -> Any:
     tree = typer.main.get_command(app)
     assert hasattr(tree, "commands")
     return tree
@@ -104,7 +115,7 @@ def test_every_command_named_exists_with_its_options(page: Path):
 
 def test_every_command_is_named_somewhere():
     named = {tuple(words) for page in PAGES for words in command_lines(page)}
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    text = "\n".join(text_of(page) for page in PAGES)
     for name, command in command_tree().commands.items():
         subcommands = getattr(command, "commands", None)
         assert any(words[0] == name for words in named), f"no page names slawatch {name}"
@@ -115,7 +126,7 @@ def test_every_command_is_named_somewhere():
 
 @EVERY_PAGE
 def test_every_make_target_named_exists(page: Path):
-    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    targets = set(re.findall(r"^([a-z0-9-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     named = {target for code in codes(page) for target in re.findall(r"(?:^|\s)make ([a-z][a-z0-9-]*)", code.text)}
     assert named <= targets
 
@@ -132,7 +143,7 @@ def test_every_module_that_is_run_exists(page: Path):
 
 @EVERY_PAGE
 def test_every_setting_named_exists(page: Path):
-    named = set(re.findall(r"SLAWATCH_[A-Z0-9_]*[A-Z0-9]", page.read_text(encoding="utf-8"))) - {"SLAWATCH_TEST"}
+    named = set(re.findall(r"SLAWATCH_[A-Z0-9_]*[A-Z0-9]", text_of(page))) - {"SLAWATCH_TEST"}
     known = set(variable_names())
     assert {name for name in named if not name.startswith("SLAWATCH_TEST_")} <= known
 
@@ -152,8 +163,8 @@ ALERTS = sorted([*rule_alerts(), *(kind.value for kind in AlertKind)])
 
 
 def sections() -> dict[str, str]:
-    text = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
-    parts = re.split(r"^### (.+)$", text, flags=re.M)[1:]
+    text = text_of(ROOT / "docs" / "runbooks.md")
+    parts = re.split(r"^### (.+)$", text, flags=re.MULTILINE)[1:]
     return {heading: body.split("\n## ")[0] for heading, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
@@ -180,8 +191,7 @@ def test_the_runbook_link_of_a_rule_ends_at_its_section(alert: str):
 
 @EVERY_PAGE
 def test_internal_links_lead_somewhere(page: Path):
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
         if re.match(r"[a-z]+:", link):
             continue
         path, _, anchor = link.partition("#")
@@ -204,7 +214,7 @@ def test_files_named_in_code_exist(page: Path):
 
 @EVERY_PAGE
 def test_no_page_names_a_path_of_a_machine(page: Path):
-    assert not re.search(r"(?<![\w.])/(home|root|work|Users|tmp|mnt|opt)/", page.read_text(encoding="utf-8"))
+    assert not re.search(r"(?<![\w.])/(home|root|work|Users|tmp|mnt|opt)/", text_of(page))
 
 
 def test_the_list_of_decisions_is_whole():
@@ -255,17 +265,19 @@ def test_the_agreements_of_a_page_have_no_faults(page: str, tmp_path: Path):
 
 def test_the_target_of_the_readme_is_the_one_in_the_file():
     (shown,) = blocks("README.md", "yaml")
-    contract = (ROOT / "config" / "contracts" / "acme-support.yaml").read_text(encoding="utf-8")
+    contract = text_of(ROOT / "config" / "contracts" / "acme-support.yaml")
     assert "\n".join(f"      {line}" for line in shown.rstrip().splitlines()) in contract
 
 
 def test_every_reason_of_rejection_is_explained():
-    text = (ROOT / "docs" / "reference" / "events.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z-]+)` \|", text.partition("## Rejections")[2], re.M) == [r.value for r in Reason]
+    text = text_of(ROOT / "docs" / "reference" / "events.md")
+    assert re.findall(r"^\| `([a-z-]+)` \|", text.partition("## Rejections")[2], re.MULTILINE) == [
+        r.value for r in Reason
+    ]
 
 
 def test_every_outcome_of_a_verdict_is_explained():
-    text = (ROOT / "docs" / "reference" / "events.md").read_text(encoding="utf-8").partition("## Verdicts")[2]
+    text = text_of(ROOT / "docs" / "reference" / "events.md").partition("## Verdicts")[2]
     assert {result.value for result in Result} <= set(re.findall(r"`([a-z]+)`", text))
 
 
@@ -278,7 +290,7 @@ def test_every_outcome_of_a_verdict_is_explained():
     ids=lambda model: model.__name__,
 )
 def test_every_field_of_agreements_is_explained(model):
-    text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
+    text = text_of(ROOT / "docs" / "reference" / "contracts.md")
     named = set(re.findall(r"\b[a-z_]+\b", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert set(model.model_fields) - {"tue", "wed", "thu", "fri", "sat"} <= named
     unsupported = set(re.findall(r"\b[a-z_]+\b", text.partition("## Known and not supported")[2]))
@@ -286,5 +298,5 @@ def test_every_field_of_agreements_is_explained(model):
 
 
 def test_every_label_of_the_vocabulary_is_in_the_reference():
-    text = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    text = text_of(ROOT / "docs" / "reference" / "metrics.md")
     assert all(f"| `{label}` |" in text for label in LABEL_MEANINGS)

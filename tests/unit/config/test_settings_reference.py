@@ -26,7 +26,7 @@ def test_every_setting_is_listed_once():
     assert set(names) == set(variable_names()) - sections
 
 
-@pytest.mark.parametrize("setting", settings(), ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", list(settings()), ids=lambda setting: setting.name)
 def test_a_setting_says_what_it_is(setting):
     assert setting.description.endswith(".")
     assert "|" not in setting.description
@@ -56,7 +56,7 @@ def test_types_bounds_units_and_defaults_are_told(name, type_, unit, default):
     assert (setting.type, setting.unit, setting.default) == (type_, unit, default)
 
 
-@pytest.mark.parametrize("setting", settings(), ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", list(settings()), ids=lambda setting: setting.name)
 def test_a_setting_that_nothing_reads_says_so(setting):
     """A description promises an effect; what has none yet is marked, and the mark goes when it has one."""
     sources = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]

@@ -505,7 +505,7 @@ def test_registers_are_compared_by_what_was_read_of_each_topic(
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
             await asyncio.sleep(0.001)
 
 

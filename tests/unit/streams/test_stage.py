@@ -203,6 +203,7 @@ async def test_a_rebalance_that_is_out_of_date_takes_nothing() -> None:
     """Taking now could fence those to whom a newer generation has given the partitions."""
     broker = Broker(records("a"))
     async with life(broker) as process:
+        await process.revoke()
         process.app.consumer_generation_id = 5
         await process.stage.on_rebalance(4)
         assert broker.done == []
@@ -304,6 +305,7 @@ async def test_a_restore_overtaken_while_it_waits_for_the_register_builds_nothin
         view = View({"contracts": 4})
         await building
         assert process.stage.runners == {}
+        assert process.observer.restored == []
         assert process.halted == []
 
 
