@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from agents.observer import RecordObserver
-from config.settings import AlertmanagerSettings
+from config.settings import AlertmanagerSettings, WebSettings
 from export.alert_book import AlertBook
 from export.catalogue import EventResult
 from export.pushed_alert import InvalidAlertError
 from sla.events import Reason, Rejected
+from sla.outcome import Alert
 from streams.codecs import decode_alert
 from streams.dead_letters import dead_letter_headers
 from streams.processor import StepResult
@@ -37,19 +40,20 @@ class AlertProcessor:
         settings: AlertmanagerSettings,
         observer: RecordObserver,
         now_ms: Callable[[], int],
-        generator_url: str,
+        links: WebSettings,
     ) -> None:
         self.partition = partition
         self._source = topics.name(ALERTS)
         self._dead_letters = topics.name(DEAD_LETTERS)
         self._observer = observer
         self._wall_ms = now_ms
+        self._runbook_url = links.runbook_url
         self._ordinals: dict[str, int] = {}
         self._outputs: list[Output] = []
         self.book = AlertBook(
             resend_ms=int(settings.resend_seconds * 1000),
             resolve_resend_ms=int(settings.resolve_resend_seconds * 1000),
-            generator_url=generator_url,
+            generator_url=links.dashboard_url or "",
         )
 
     def restore(self, rows: Mapping[bytes, bytes], position: Position, view: Any) -> None:  # noqa: ARG002
@@ -92,7 +96,7 @@ class AlertProcessor:
                 self._to_dead_letters(record, alert)
                 continue
             try:
-                self.book.apply(alert, now_ms)
+                self.book.apply(self._with_runbook(alert), now_ms)
             except InvalidAlertError as error:
                 self._to_dead_letters(record, Rejected(Reason.MALFORMED, str(error)))
             else:
@@ -114,6 +118,10 @@ class AlertProcessor:
         }
         outputs, self._outputs = self._outputs, []
         return StepResult(rows, outputs)
+
+    def _with_runbook(self, alert: Alert) -> Alert:
+        runbook = {"runbook_url": f"{self._runbook_url}#{alert.kind.value.lower()}"}
+        return msgspec.structs.replace(alert, annotations={**runbook, **alert.annotations})
 
     def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
         self._observer.events(self._source, EventResult.REJECTED, 1)

@@ -126,7 +126,6 @@ def create_app(
         "observer": observer,
         "retake_seconds": engine.retake_hours * 3600,
     }
-    links = settings.web.dashboard_url or ""
     return Application(
         app=app,
         topics=topics,
@@ -160,7 +159,7 @@ def create_app(
             source_topic=topics.name(ALERTS),
             state_topic=topics.name(ALERTS_STATE),
             make_processor=lambda partition: AlertProcessor(
-                partition, topics, settings.alertmanager, observer, now_ms, links
+                partition, topics, settings.alertmanager, observer, now_ms, settings.web
             ),
             now_of=_moved_by_records,
             tick_seconds=0.5,

@@ -77,7 +77,7 @@ def broker(
             with obtain_broker(
                 options,
                 cache_dir=cache or user_cache_dir(os.environ),
-                bootstrap=kafka.bootstrap if "bootstrap" in kafka.model_fields_set else None,
+                bootstrap=kafka.bootstrap if "SLAWATCH_KAFKA__BOOTSTRAP" in os.environ else None,
                 say=say,
                 allow_docker=docker,
             ) as running:

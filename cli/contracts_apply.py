@@ -14,6 +14,8 @@ from rich.table import Column, Table
 from cli.contracts import WRONG_INPUT, read_agreements
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from config.loader import Agreements
     from streams.register_topics import DocumentKey, Published, RegisterSnapshot
 
@@ -50,12 +52,13 @@ def apply(
 
     async def check_and_publish() -> Published:
         register = await read_register(settings)
-        if faults := list(_amendments(agreements, register)):
+        authored = {DocumentKind.CONTRACT, DocumentKind.CALENDAR}
+        absent = [key for key in register.documents if key[0] in authored and key not in documents]
+        kept = {} if prune else {key: register.documents[key] for key in absent}
+        if faults := [*_amendments(agreements, register), *_clashes(agreements, kept)]:
             for fault in faults:
                 print(fault)
             raise typer.Exit(WRONG_INPUT)
-        authored = {DocumentKind.CONTRACT, DocumentKind.CALENDAR}
-        absent = [key for key in register.documents if key[0] in authored and key not in documents]
         return await publish(settings, documents, remove=absent if prune else (), dry_run=dry_run)
 
     _show(asyncio.run(check_and_publish()), settings.kafka.bootstrap, dry_run=dry_run)
@@ -92,6 +95,40 @@ def _amendments(agreements: Agreements, register: RegisterSnapshot) -> list[str]
             raise KafkaFault(f"contract {identity} on the register can't be read: {error}") from error
         file = agreements.files[DocumentKind.CONTRACT.value, identity]
         lines += [f"{file}: {identity}: {line}" for line in changes_of_signed(published, proposed)]
+    return lines
+
+
+def _clashes(agreements: Agreements, kept: Mapping[DocumentKey, bytes]) -> list[str]:
+    """Return a line for every id that a contract kept on the register and a proposed one share.
+
+    The folder itself was checked already; a worker that finds two contracts with one target id leaves one of them out.
+    """
+    from config.documents import DocumentError, contract_model_of
+    from streams.connection import KafkaFault
+    from streams.register_topics import DocumentKind
+
+    owner: dict[str, str] = {}
+    for (kind, identity), document in sorted(kept.items()):
+        if kind is not DocumentKind.CONTRACT:
+            continue
+        try:
+            contract = contract_model_of(document).to_domain()
+        except DocumentError as error:
+            raise KafkaFault(f"contract {identity} on the register can't be read: {error}") from error
+        for target in contract.targets:
+            owner[target.id] = identity
+            if target.objective is not None:
+                owner[target.objective.id] = identity
+    lines = []
+    for identity, model in sorted(agreements.contracts.items()):
+        file = agreements.files[DocumentKind.CONTRACT.value, identity]
+        ids = {target.id for target in model.to_domain().targets}
+        ids |= {target.objective.id for target in model.to_domain().targets if target.objective is not None}
+        lines += [
+            f"{file}: {identity}: id {name!r} is taken by contract {owner[name]!r} on the register: "
+            "choose another, or remove that contract with --prune"
+            for name in sorted(ids & set(owner))
+        ]
     return lines
 
 

@@ -89,7 +89,7 @@ def run_demo(options: DemoOptions) -> int:
         console = Console(width=_LOG_WIDTH)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     kafka = load_settings().kafka
-    external = kafka.bootstrap if "bootstrap" in kafka.model_fields_set else None
+    external = kafka.bootstrap if "SLAWATCH_KAFKA__BOOTSTRAP" in os.environ else None
     options.folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with ExitStack() as stack:

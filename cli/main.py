@@ -71,6 +71,8 @@ def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
     """Return exit code and lines for a fault that is the user's or the surroundings'; None for one of our own."""
     from cli.player import DeliveryError
     from config.settings import SettingsError
+    from export.alertmanager import AlertmanagerConfigError
+    from export.web import WebConfigError
     from sources.faults import SourceError
     from streams.connection import KafkaFault
     from streams.dead_letters import DeadLetterError
@@ -79,7 +81,7 @@ def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
     match error:
         case SettingsError():
             return 2, error.faults
-        case SourceError():
+        case SourceError() | AlertmanagerConfigError() | WebConfigError():
             return 2, str(error).splitlines()
         case LocalKafkaError() | KafkaFault() | DeadLetterError() | DeliveryError():
             return 1, str(error).splitlines()

@@ -202,7 +202,6 @@ class Settings(BaseSettings):
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
-    data_dir: Path = Field(Path(".slawatch"), description="Folder for caches and for files of local tools.")
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

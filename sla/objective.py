@@ -37,6 +37,10 @@ SPENT_CLEARS_AT: Final = Fraction(9, 10)
 """The alert resolves when at most this share of the budget is spent: hysteresis against flapping around the limit."""
 
 
+REMOVAL_LIMIT: Final = 2_000
+"""Most rows that one step removes: a day of many targets is too much for one record batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attainment:
     """State of one objective in its current window.
@@ -139,6 +143,8 @@ class ObjectiveEngine:
         self._outcome = ObjectiveOutcome()
         self._revisions = _revisions_of(register)
         self._next_expiry_ms = 0
+        self._forgotten: list[tuple[str, int, str]] = []
+        """Cells whose rows are still to be removed; after a restart they are forgotten anew."""
 
     @property
     def now_ms(self) -> int:
@@ -213,6 +219,10 @@ class ObjectiveEngine:
                 self._judge(attainment)
             if watermark_ms >= self._next_expiry_ms:
                 self._expire(watermark_ms)
+        for cell in self._forgotten[-REMOVAL_LIMIT:]:
+            if cell not in self._cells:  # else it was told again meanwhile
+                self._outcome.rows[_cell_key(cell)] = None
+        del self._forgotten[-REMOVAL_LIMIT:]
         outcome, self._outcome = self._outcome, ObjectiveOutcome()
         return outcome
 
@@ -301,9 +311,10 @@ class ObjectiveEngine:
             dropped = series.drop_before(series.start_ms - self.retention_ms)
             gone |= {(target_id, minute_ms) for minute_ms in dropped}
         if gone:
-            for cell in [cell for cell in self._cells if (cell[0], cell[1]) in gone]:
+            forgotten = [cell for cell in self._cells if cell[:2] in gone]
+            self._forgotten += forgotten
+            for cell in forgotten:
                 del self._cells[cell]
-                self._outcome.rows[_cell_key(cell)] = None
 
 
 def _revisions_of(register: Register) -> dict[str, list[Target]]:

@@ -103,12 +103,12 @@ _CATALOGUE: Final[tuple[tuple[str, Kind, str, str, str], ...]] = (
     (
         ROLLUPS,
         Kind.ROLLUPS,
-        "objective, bucket, source topic and partition",
+        "target, minute, source topic and partition",
         "absolute counts; progress (msgpack)",
-        "tickets and uptime agents",
+        "tickets agent",
     ),
-    (VERDICTS, Kind.OUTCOMES, "ticket id", "outcome of one clock and its explanation (JSON)", "tickets agent"),
-    (ALERTS, Kind.LATEST, "alert id", "state of one alert (JSON)", "tickets, uptime and objectives agents"),
+    (VERDICTS, Kind.OUTCOMES, "ticket id", "outcome of one clock (JSON)", "tickets agent"),
+    (ALERTS, Kind.LATEST, "alert id", "state of one alert (JSON)", "tickets and objectives agents"),
     (
         STATEMENTS,
         Kind.LATEST,
@@ -282,9 +282,9 @@ def acls(settings: Settings) -> list[Acl]:
     )
     for topic in topics.all:
         operations = ["Create", "AlterConfigs", "Describe", "DescribeConfigs"]
-        operations += ["Read"] if topic.kind in {Kind.REGISTER, Kind.DEAD_LETTERS} else []
+        operations += ["Read"] if topic.kind not in {Kind.EVENTS, Kind.ROLLUPS} else []
         operations += ["Write"] if topic.kind in {Kind.REGISTER, Kind.EVENTS} else []
-        why = "topics apply, contracts apply, dead-letters"
+        why = "topics apply, contracts apply, dead-letters, verdicts, state clocks"
         found.append(Acl("operator", "topic", "literal", topic.name, tuple(operations), why))
     found.extend(
         Acl("publisher", "topic", "literal", topic.name, ("Write", "Describe"), topic.value)

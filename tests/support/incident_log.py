@@ -218,14 +218,13 @@ class _Clock:
         return Open("running", self.start_ms, self.deadline_ms, consumed_ms)
 
 
-def _clocks_of(events: list[Event], retention_ms: int | None) -> tuple[list[list[_Clock]], bool]:
-    """Follow one case; a list of clocks per life of the case: it begins anew when it had been forgotten."""
-    lives: list[list[_Clock]] = [[]]
+def _clocks_of(events: list[Event], retention_ms: int | None) -> tuple[list[_Clock], bool]:
+    """Follow one case; return its clocks, and whether it had events after it had been forgotten."""
+    clocks: list[_Clock] = []
     active: _Clock | None = None
     is_over = forgotten = False
     impact: str | None = None
     for number, event in enumerate(events):
-        clocks = lives[-1]
         is_idle = retention_ms is not None and number > 0 and active is None
         if is_idle and event.at_ms - events[number - 1].at_ms >= (retention_ms or 0):
             forgotten = True
@@ -261,7 +260,7 @@ def _clocks_of(events: list[Event], retention_ms: int | None) -> tuple[list[list
             is_over = True
         elif reopens:
             is_over = False
-    return lives, forgotten
+    return clocks, forgotten
 
 
 def expect(path: Path, *, until_ms: int | None = None, retention_ms: int | None = None) -> Expected:
@@ -280,14 +279,13 @@ def expect(path: Path, *, until_ms: int | None = None, retention_ms: int | None 
     still_open: dict[str, Open] = {}
     forgotten = 0
     for case, events in cases.items():
-        lives, was_forgotten = _clocks_of([event for event in events if event.at_ms <= now_ms], retention_ms)
+        clocks, was_forgotten = _clocks_of([event for event in events if event.at_ms <= now_ms], retention_ms)
         forgotten += was_forgotten
-        for clocks in lives:
-            for clock in clocks:
-                clock_id = f"{case}:resolution-{clock.target.lower()}:{clock.cycle}"
-                verdict = clock.verdict(now_ms)
-                if verdict is not None:
-                    verdicts[clock_id] = verdict
-                else:
-                    still_open[clock_id] = clock.still_open(now_ms)
+        for clock in clocks:
+            clock_id = f"{case}:resolution-{clock.target.lower()}:{clock.cycle}"
+            verdict = clock.verdict(now_ms)
+            if verdict is not None:
+                verdicts[clock_id] = verdict
+            else:
+                still_open[clock_id] = clock.still_open(now_ms)
     return Expected(verdicts, still_open, now_ms, forgotten)

@@ -537,6 +537,28 @@ def test_bucket_that_expired_is_removed_and_what_still_moves_it_goes_out_as_a_ch
     assert sum(key[:1] == b"b" for key in desk.state) == 0
 
 
+def test_expired_buckets_are_removed_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sla.engine.SWEEP_LIMIT", 2)
+    desk = monitor()
+    for number in range(5):
+        desk.hears(f"INC-{number}", CREATED, event("resolved", f"mon 12:{number:02d}"))
+    desk.hears("INC-9", CREATED)
+    buckets = lambda: sum(key[:1] == b"b" for key in desk.state)  # noqa: E731
+    assert buckets() == 5
+    later_ms = at("mon 18:00") + LIMITS.bucket_retention_ms
+    desk.engine.apply("INC-9", event("resolved", "mon 12:04"))  # one of them moves in that very step
+    desk.engine.advance_to(later_ms, limit=100)
+    desk.take(desk.engine.finish())
+    assert buckets() == 4
+    for left in (2, 1, 1):
+        desk.engine.advance_to(later_ms, limit=100)
+        desk.take(desk.engine.finish())
+        assert buckets() == left
+    desk.passes(later_ms + DAY_MS)
+    assert buckets() == 0
+    assert desk.totals("resolution") == (6, 0)
+
+
 def test_bucket_of_a_newer_format_is_refused() -> None:
     desk = monitor()
     desk.knows("INC-1", CREATED, event("resolved", "mon 12:00"), now="mon 13:00")

@@ -321,6 +321,24 @@ def test_counts_of_a_target_without_an_objective_are_forgotten_too() -> None:
     assert not any(key[:1] == b"c" for key in book.rows)
 
 
+def test_rows_of_forgotten_counts_are_removed_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sla.objective.REMOVAL_LIMIT", 2)
+    book = Book(register(promise(over=ROLLING)), retention_days=0)
+    for number in range(5):
+        book.counts(DAY[0] + number * MINUTE_MS, 1, 0)
+    book.now(DAY[0] + 31 * DAY_MS)
+    assert len(book.engine) == 0
+    assert sum(key[:1] == b"c" for key in book.rows) == 3
+    for number in (0, 4):
+        book.counts(DAY[0] + number * MINUTE_MS, 2, 0)  # told again: one whose row is gone, one whose row is not
+    for _ in range(3):
+        book.now(DAY[0] + 31 * DAY_MS)
+    assert sum(key[:1] == b"c" for key in book.rows) == 2
+    before = len(book.engine)
+    book.restarts()
+    assert len(book.engine) == before == 2
+
+
 def test_engine_without_sources_has_no_coverage() -> None:
     book = Book(sources=frozenset())
     book.counts(DAY[1], 1, 0)

@@ -1,0 +1,1 @@
+"""What the state of a partition takes in memory."""

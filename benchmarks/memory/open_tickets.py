@@ -1,0 +1,64 @@
+"""Memory of open tickets: resident bytes per ticket of one engine, and what they are spent on.
+
+Run with ``.venv/bin/python -m benchmarks.memory.open_tickets [TICKETS]`` (default 1,000,000; two clocks each, two
+events: created and one update).
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+from pathlib import Path
+
+from benchmarks.workload import START_MS, created, desk_register
+from sla.engine import TicketEngine
+from sla.events import TicketEvent, rank_of
+from sla.units import MINUTE_MS
+
+CHUNK_TICKETS = 2_048
+
+
+def resident_bytes() -> int:
+    """Return the resident set of this process (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no VmRSS in /proc/self/status")
+
+
+def fill(engine: TicketEngine, tickets: int) -> None:
+    """Create the tickets and update each once; all stay open."""
+    draw = random.Random(1)
+    for first in range(0, tickets, CHUNK_TICKETS):
+        for number in range(first, min(first + CHUNK_TICKETS, tickets)):
+            ticket, at_ms = f"INC{number:07d}", START_MS + number % 600_000
+            engine.apply(ticket, created(draw, at_ms))
+            update = {"waiting_for": "customer"}
+            uid = draw.getrandbits(63)
+            engine.apply(ticket, TicketEvent(at_ms + MINUTE_MS, 0, rank_of("updated"), uid, "updated", update))
+        engine.finish()
+
+
+def main() -> None:
+    """Print the figures."""
+    tickets = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    engine = TicketEngine(desk_register(), 1)
+    fill(engine, CHUNK_TICKETS)
+    engine = TicketEngine(engine.register, 1)
+    gc.collect()
+    before = resident_bytes()
+    fill(engine, tickets)
+    gc.collect()
+    resident = resident_bytes() - before
+    row_bytes = sum(engine.row_bytes(f"INC{number:07d}") for number in range(tickets))
+    print(
+        f"{tickets} open tickets, {2 * tickets} clocks: {resident / 1e9:.2f} GB resident, {resident / tickets:.0f} bytes each"
+    )
+    print(
+        f"  rows {row_bytes / tickets:.0f} bytes each; objects, keys, index and due column {(resident - row_bytes) / tickets:.0f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
