@@ -125,3 +125,19 @@ async def test_what_is_not_in_the_folder_is_kept_unless_it_is_pruned(run, settin
     pruned = await run(folder, "--prune")
     assert pruned.exit_code == 0
     assert (DocumentKind.CONTRACT, "incident-log") not in (await read_register(settings)).documents
+
+
+async def test_a_target_id_that_another_contract_on_the_register_has_is_refused(run, settings, folder, tmp_path):
+    await run(folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copytree(tmp_path / "calendars", other / "calendars")
+    shutil.copy(folder / "incident-log.yaml", other / "second.yaml")
+    _rewrite(other / "second.yaml", "id: incident-log", "id: second")
+
+    refused = await run(other)
+
+    assert refused.exit_code == 2
+    assert "second: id 'resolution-major' is taken by contract 'incident-log' on the register" in refused.output
+    assert "second" not in (await read_register(settings)).of_kind(DocumentKind.CONTRACT)
+    assert (await run("--prune", other)).exit_code == 0
