@@ -15,7 +15,7 @@ from export.pushed_alert import InvalidAlertError
 from sla.events import Reason, Rejected
 from sla.outcome import Alert
 from streams.codecs import decode_alert
-from streams.dead_letters import dead_letter_headers
+from streams.dead_letters import dead_letter
 from streams.processor import StepResult
 from streams.state_rows import Output, Position, provenance_of
 from streams.topics import ALERTS, DEAD_LETTERS, Topics
@@ -126,13 +126,6 @@ class AlertProcessor:
     def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
         self._observer.events(self._source, EventResult.REJECTED, 1)
         self._observer.dead_letter(rejected.reason)
-        headers = dead_letter_headers(
-            rejected.reason,
-            rejected.detail,
-            topic=self._source,
-            partition=self.partition,
-            offset=record.offset,
-            timestamp_ms=record.timestamp,
-            headers=record.headers,
+        self._outputs.append(
+            dead_letter(self._dead_letters, rejected, record, topic=self._source, partition=self.partition)
         )
-        self._outputs.append(Output(self._dead_letters, 0, record.key, record.value, tuple(headers)))

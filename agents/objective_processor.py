@@ -13,7 +13,7 @@ from sla.objective import ObjectiveEngine
 from sla.register import Register
 from sla.units import DAY_MS
 from streams.codecs import encode_alert, partition_of
-from streams.dead_letters import dead_letter_headers
+from streams.dead_letters import dead_letter
 from streams.processor import StepResult
 from streams.rollups import Counted, Progress, decode_rollup
 from streams.state_rows import Output, Position, provenance_of
@@ -116,13 +116,6 @@ class ObjectiveProcessor:
     def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
         self._observer.events(self._source, EventResult.REJECTED, 1)
         self._observer.dead_letter(rejected.reason)
-        headers = dead_letter_headers(
-            rejected.reason,
-            rejected.detail,
-            topic=self._source,
-            partition=self.partition,
-            offset=record.offset,
-            timestamp_ms=record.timestamp,
-            headers=record.headers,
+        self._outputs.append(
+            dead_letter(self._dead_letters, rejected, record, topic=self._source, partition=self.partition)
         )
-        self._outputs.append(Output(self._dead_letters, 0, record.key, record.value, tuple(headers)))

@@ -15,7 +15,7 @@ from sla.register import Register
 from sla.ticket import Added
 from sla.units import DAY_MS
 from streams.codecs import decode_ticket, encode_alert, encode_verdict, partition_of
-from streams.dead_letters import Limit, dead_letter_headers
+from streams.dead_letters import Limit, dead_letter
 from streams.processor import StepResult
 from streams.rollups import encode_progress, encode_rollup
 from streams.state_rows import Output, Position
@@ -201,16 +201,9 @@ class TicketProcessor:
         self._limit.rejected(rejected.reason)
         self._observer.events(self._source, EventResult.REJECTED, 1)
         self._observer.dead_letter(rejected.reason)
-        headers = dead_letter_headers(
-            rejected.reason,
-            rejected.detail,
-            topic=self._source,
-            partition=self.partition,
-            offset=record.offset,
-            timestamp_ms=record.timestamp,
-            headers=record.headers,
+        self._outputs.append(
+            dead_letter(self._dead_letters, rejected, record, topic=self._source, partition=self.partition)
         )
-        self._outputs.append(Output(self._dead_letters, 0, record.key, record.value, tuple(headers)))
 
     def _count(self, counts: dict[str, int]) -> None:
         applied, self._applied = self._applied, 0

@@ -58,15 +58,17 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     application = create_app(settings, metrics=metrics, halt=halt, accept_loss=accept_loss)
     for stage in application.stages:
         metrics.watch_topic(stage.source_topic)
-    reader = RegisterReader(settings)
-    await reader.start()
-    _put_register(application, compile_register(reader.snapshot()), metrics)
     health = Health(metrics)
     probe = EventLoopProbe(metrics=metrics)
     _add_checks(health, application, probe)
     web = WebServer(create_web(metrics, health, Api(application).routes(), settings=settings.web), settings.web)
     metrics.before_exposition(Gauges(application, now_ms).refresh)
     client = AlertmanagerClient(settings.alertmanager, metrics=metrics)
+    # First: a port that is taken is found before there is anything to be put away again.
+    await web.start()
+    reader = RegisterReader(settings)
+    await reader.start()
+    _put_register(application, compile_register(reader.snapshot()), metrics)
     app = application.app
     pusher = Pusher(application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds)
     stop = asyncio.Event()
@@ -74,7 +76,6 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await application.sender.start()
-    await web.start()
     probe.start()
     gc.collect()
     gc.freeze()

@@ -54,19 +54,25 @@ def desk_register() -> Register:
 
 def created(draw: random.Random, at_ms: int) -> TicketEvent:
     """Return the first event of a ticket."""
-    changes = {"priority": draw.choice(tuple(_WITHIN)), "service": "printing", "customer": "acme", "team": "desk"}
+    changes: dict[str, str | None] = {
+        "priority": draw.choice(tuple(_WITHIN)),
+        "service": "printing",
+        "customer": "acme",
+        "team": "desk",
+    }
     return TicketEvent(at_ms, 0, rank_of("created"), draw.getrandbits(63), "created", changes)
 
 
 def ticket_life(draw: random.Random, at_ms: int, mean_gap_ms: float) -> Iterator[TicketEvent]:
     """Yield five events of a ticket: created, responded, waiting, resumed, resolved."""
     yield created(draw, at_ms)
-    for kind, changes in (
+    later: tuple[tuple[str, dict[str, str | None]], ...] = (
         ("responded", {}),
         ("updated", {"waiting_for": "customer"}),
         ("updated", {"waiting_for": None}),
         ("resolved", {}),
-    ):
+    )
+    for kind, changes in later:
         at_ms += int(draw.expovariate(1) * mean_gap_ms) + 1
         yield TicketEvent(at_ms, 0, rank_of(kind), draw.getrandbits(63), kind, changes)
 

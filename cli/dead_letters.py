@@ -96,6 +96,8 @@ def show_command(
     print(f"put here   {format_instant(letter.dead_at_ms)}")
     print(f"from       {letter.topic}/{letter.partition}@{letter.offset}, {format_instant(letter.timestamp_ms)}")
     print(f"replays    {letter.replays}")
+    if letter.cut_from_bytes is not None:
+        print(f"cut        it had {letter.cut_from_bytes} bytes; the beginnings of key and value are kept")
     for name, value in letter.headers:
         print(f"header     {name}: {_text(value, None)}")
     print(f"key        {_text(letter.key, None)}")

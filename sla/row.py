@@ -11,7 +11,7 @@ Rows stay bytes until they are touched: a restore of a million tickets reads hea
 from __future__ import annotations
 
 import struct
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -33,6 +33,7 @@ BREACHED_BIT: Final = 4
 _HEAD = struct.Struct(">BBIq")
 _CLOCK = struct.Struct(">IB")
 _LONGEST_CLOCK_LIST: Final = 255
+_PAUSED: Final = int(Phase.PAUSED)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Ticket).decode
@@ -44,7 +45,7 @@ class RowFormatError(Exception):
 
 def encode_row(ticket: Ticket, due_ms: int) -> bytes:
     """Encode a ticket with the instant at which it needs attention next."""
-    states = [_packed(clock.target_id, clock.phase, clock.alerts) for clock in ticket.clocks if clock.is_active]
+    states = [_packed(clock.target_id, clock.phase, clock.alerts) for clock in ticket.clocks if clock.phase <= _PAUSED]
     del states[_LONGEST_CLOCK_LIST:]
     head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms)
     return b"".join((head, *states, _encode(ticket)))
@@ -74,10 +75,15 @@ def clock_section(row: bytes) -> bytes:
     return row[_HEAD.size : _HEAD.size + row[1] * _CLOCK.size]
 
 
-def clock_states(row: bytes) -> list[tuple[int, int]]:
+def clock_states(row: bytes) -> tuple[tuple[int, int], ...]:
     """Return (target hash, state bits) of every active clock, from the header."""
     _check(row)
-    return list(_CLOCK.iter_unpack(clock_section(row)))
+    return _states_of(clock_section(row))
+
+
+@lru_cache(maxsize=10_000)  # thousands of tickets have the same clocks in the same states
+def _states_of(section: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple(_CLOCK.iter_unpack(section))
 
 
 def _check(row: bytes) -> None:
@@ -89,7 +95,7 @@ def _check(row: bytes) -> None:
 def _packed(target_id: str, phase: int, alerts: int) -> bytes:
     """Return the state of a clock as it stands in the header."""
     state = (
-        (PAUSED_BIT if phase == Phase.PAUSED else 0)
+        (PAUSED_BIT if phase == _PAUSED else 0)
         | (AT_RISK_BIT if alerts & AT_RISK_FIRING else 0)
         | (BREACHED_BIT if alerts & BREACHED_FIRING else 0)
     )

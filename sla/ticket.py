@@ -360,9 +360,9 @@ def _resume(ticket: Ticket, last: Clock, target: Target, event: TicketEvent, reg
     if successor is of_last:
         _end_or_pause(last, of_last, calendar, event, ticket.attributes)
         return
+    assert successor is not None, "one applies: it is at hand"
     clocks.end(last, of_last, calendar, at_ms, Phase.SUPERSEDED)
-    if successor is not None:
-        _take_over(ticket, last, successor, event, register)
+    _take_over(ticket, last, successor, event, register)
 
 
 def _start_late(ticket: Ticket, target: Target, event: TicketEvent, register: Register) -> None:

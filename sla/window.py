@@ -41,7 +41,7 @@ def window_name(window: Window) -> str:
     minutes, rest = divmod(window.rolling_ms, 60_000)
     if rest:
         return f"{window.rolling_ms}ms"
-    for unit, size in (("d", 1440), ("h", 60), ("m", 1)):
+    for unit, size in (("d", 1440), ("h", 60)):
         if minutes % size == 0:
             return f"{minutes // size}{unit}"
     return f"{minutes}m"

@@ -8,6 +8,8 @@ Headers of a dead letter, beside those the record came with:
 ``slawatch-topic``     where it came from, with ``slawatch-partition`` and ``slawatch-offset``
 ``slawatch-timestamp`` its Kafka timestamp there, epoch ms
 ``slawatch-replays``   how often it has been replayed, with ``slawatch-replayed-from``; absent: never
+``slawatch-cut``       its size in bytes, if it was too large to be kept whole: then the beginnings of key and value
+                       are here, and none of its own headers
 ====================== ==========================================================================================
 
 A replay sends key and value to the topic they came from, with ``slawatch-replayed-from`` (the dead letter's id) and
@@ -22,14 +24,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from config.settings import Settings
-from sla.events import Reason
+from sla.events import Reason, Rejected
 from streams.connection import (
     BrokerUnreachable,
     KafkaFault,
@@ -38,6 +40,7 @@ from streams.connection import (
     read_to_end,
     require_topics,
 )
+from streams.state_rows import Output, provenance_of
 from streams.topics import DEAD_LETTERS, Kind, Topics
 
 REASON: Final = "slawatch-reason"
@@ -48,9 +51,18 @@ OFFSET: Final = "slawatch-offset"
 TIMESTAMP: Final = "slawatch-timestamp"
 REPLAYS: Final = "slawatch-replays"
 REPLAYED_FROM: Final = "slawatch-replayed-from"
+CUT: Final = "slawatch-cut"
 
 MOST_REPLAYS: Final = 3
 """A record that has failed again after so many replays is not replayed any more unless it is forced."""
+
+LARGEST_KEPT_BYTES: Final = 1_500_000
+"""Key, value and headers of a record that is kept whole: above Kafka's default limit of a record (1 MiB), below that of
+the dead-letter topic (2 MiB). Limits are about compressed records, so there are larger ones; one that could not be put
+here would stop its partition for ever."""
+
+KEPT_OF_A_CUT_BYTES: Final = 65_536
+"""Bytes of key and of value that are kept of a larger record."""
 
 OUR_FAULTS: Final = frozenset({Reason.INTERNAL_ERROR, Reason.UNKNOWN_VERSION})
 """Reasons that speak of this release rather than of one publisher."""
@@ -87,6 +99,8 @@ class DeadLetter:
         As received.
     headers : tuple
         Those of the record itself, without slawatch's.
+    cut_from_bytes : int or None
+        Size of the record if only its beginning is here.
     """
 
     id: str
@@ -102,6 +116,39 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+    cut_from_bytes: int | None = None
+
+
+def dead_letter(letters: str, rejected: Rejected, record: Any, *, topic: str, partition: int) -> Output:
+    """Return the output that puts a record to the dead letters: as it was received, cut if it is too large.
+
+    Parameters
+    ----------
+    letters
+        Full name of the dead-letter topic.
+    record
+        Of Kafka: key, value, headers, offset and timestamp (ms).
+    topic, partition
+        Where it was read.
+    """
+    key, value, own = record.key, record.value, record.headers or ()
+    size = len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in own)
+    cut: tuple[tuple[str, bytes], ...] = ()
+    if size > LARGEST_KEPT_BYTES:
+        key = key and key[:KEPT_OF_A_CUT_BYTES]
+        value = value and value[:KEPT_OF_A_CUT_BYTES]
+        own = ()
+        cut = ((CUT, b"%d" % size),)
+    headers = dead_letter_headers(
+        rejected.reason,
+        rejected.detail,
+        topic=topic,
+        partition=partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        headers=own,
+    )
+    return Output(letters, 0, key, value, (*headers, *cut))
 
 
 def dead_letter_headers(
@@ -160,6 +207,7 @@ def dead_letter_of(record: ConsumerRecord) -> DeadLetter:
             key=record.key,
             value=record.value,
             headers=tuple((name, value) for name, value in record.headers if not name.startswith(_PREFIX)),
+            cut_from_bytes=int(found[CUT]) if found.get(CUT) else None,
         )
     except KeyError as error:
         raise DeadLetterError(f"{identity}: no header {error.args[0]}: not written by slawatch") from error
@@ -260,7 +308,9 @@ class Limit:
 async def read_dead_letters(
     settings: Settings, *, reason: str | None = None, since_ms: int | None = None
 ) -> AsyncIterator[DeadLetter | DeadLetterError]:
-    """Yield the dead letters there are when the reading begins, oldest first.
+    """Yield the dead letters there are when the reading begins, oldest first, each once.
+
+    A worker that takes a partition over sends the outputs of its last steps again; those are passed over.
 
     Parameters
     ----------
@@ -275,7 +325,13 @@ async def read_dead_letters(
         The error for a record that slawatch did not write; left out when a reason is asked for.
     """
     topic = Topics(settings).name(DEAD_LETTERS)
+    newest: dict[str, int] = {}
     async for record in read_to_end(settings.kafka, [topic], since_ms=since_ms):
+        if (made_by := provenance_of(record.headers)) is not None:
+            source, ordinal = made_by
+            if ordinal <= newest.get(source, -1):
+                continue
+            newest[source] = ordinal
         try:
             letter = dead_letter_of(record)
         except DeadLetterError as error:
@@ -439,6 +495,8 @@ def _why_not(topics: Topics, letter: DeadLetter, *, force: bool) -> str | None:
     if origin is None or origin.kind is not Kind.EVENTS:
         inputs = ", ".join(topic.name for topic in topics.all if topic.kind is Kind.EVENTS)
         return f"its origin {letter.topic} is no input topic ({inputs})"
+    if letter.cut_from_bytes is not None:
+        return f"only its beginning is kept, it had {letter.cut_from_bytes} bytes; its publisher has to send it again"
     if letter.replays >= MOST_REPLAYS and not force:
         return f"replayed {letter.replays} times already and failed each time; --force sends it again"
     return None

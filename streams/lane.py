@@ -61,6 +61,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import faust
+from faust.exceptions import ImproperlyConfigured
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, ConsumerMessage
@@ -334,7 +335,7 @@ class Consumer(driver.Consumer):
             schemas = [channel.schema for channel in self.app.topics if topic in channel.topics]
             sizes = {s.size if isinstance(s, Batches) else None for s in schemas}
             if len(sizes) != 1:
-                raise faust.ImproperlyConfigured(f"{topic!r} is read both in batches and by record") from None
+                raise ImproperlyConfigured(f"{topic!r} is read both in batches and by record") from None
             return self._batch_size.setdefault(topic, sizes.pop())
 
     def _to_message(self, tp: TP, record: Any) -> Any:

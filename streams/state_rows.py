@@ -33,13 +33,15 @@ class Output(msgspec.Struct, array_like=True, gc=False):
         Full name of the topic.
     partition : int
         Chosen when the step is made: a re-sent output goes to the same place.
+    headers : tuple
+        Names and values; those of a dead letter are the publisher's, and Kafka allows a header without a value.
     """
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Position(msgspec.Struct, array_like=True):

@@ -34,9 +34,9 @@ def fill(engine: TicketEngine, tickets: int) -> None:
         for number in range(first, min(first + CHUNK_TICKETS, tickets)):
             ticket, at_ms = f"INC{number:07d}", START_MS + number % 600_000
             engine.apply(ticket, created(draw, at_ms))
-            update = {"waiting_for": "customer"}
+            changes: dict[str, str | None] = {"waiting_for": "customer"}
             uid = draw.getrandbits(63)
-            engine.apply(ticket, TicketEvent(at_ms + MINUTE_MS, 0, rank_of("updated"), uid, "updated", update))
+            engine.apply(ticket, TicketEvent(at_ms + MINUTE_MS, 0, rank_of("updated"), uid, "updated", changes))
         engine.finish()
 
 
@@ -52,12 +52,9 @@ def main() -> None:
     gc.collect()
     resident = resident_bytes() - before
     row_bytes = sum(engine.row_bytes(f"INC{number:07d}") for number in range(tickets))
-    print(
-        f"{tickets} open tickets, {2 * tickets} clocks: {resident / 1e9:.2f} GB resident, {resident / tickets:.0f} bytes each"
-    )
-    print(
-        f"  rows {row_bytes / tickets:.0f} bytes each; objects, keys, index and due column {(resident - row_bytes) / tickets:.0f}"
-    )
+    print(f"{tickets} open tickets, {2 * tickets} clocks: {resident / 1e9:.2f} GB, {resident / tickets:.0f} bytes each")
+    rest = (resident - row_bytes) / tickets
+    print(f"  rows {row_bytes / tickets:.0f} bytes each; objects, keys, index and due column {rest:.0f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from config.settings import Settings
 from sla.objective import CELL_PREFIX, PROGRESS_PREFIX
 from streams.child_process import ChildProcess
 from streams.connection import admin_client, consumer_client, read_to_end
-from streams.loopback_ports import reserve_port
 from streams.rollups import Counted, decode_rollup
 from streams.state_rows import OWNER_KEY, POSITION_KEY, Position, decode_marker, decode_position, provenance_of
 from streams.topics import OBJECTIVES_STATE, ROLLUPS, TICKETS, TICKETS_STATE, VERDICTS, Topics
@@ -40,20 +39,40 @@ Counts = dict[tuple[str, int], tuple[int, int]]
 class Worker:
     """One worker process."""
 
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path, port: int) -> None:
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
         self.may_end = False
         """Whether the test expects it to end; any other worker that ends fails the test at once."""
-        self.url = f"http://127.0.0.1:{port}"
+        self._url: str | None = None
         self.process = ChildProcess(command, log_file=folder / f"{name}.log", environment=environment)
         self.process.start()
 
     @property
+    def url(self) -> str:
+        """Where it serves; LookupError while it has not said so."""
+        if self._url is None:
+            lines = self.process.log_file.read_text(encoding="utf-8").splitlines()
+            said = [line for line in lines if '"web_started"' in line]
+            if not said:
+                raise LookupError(f"{self.name} does not listen yet")
+            self._url = str(json.loads(said[-1])["url"])
+        return self._url
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the process has come up; it joins the group next."""
+        return self._answers("live")
+
+    @property
     def is_ready(self) -> bool:
+        """Whether it owns and has restored its partitions."""
+        return self._answers("ready")
+
+    def _answers(self, check: str) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
+            with urllib.request.urlopen(f"{self.url}/health/{check}", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (LookupError, urllib.error.URLError, OSError):
             return False
 
     @property
@@ -112,7 +131,6 @@ class Cluster:
         self.topics = Topics(self.settings)
         self.workers: list[Worker] = []
         self._others: list[ChildProcess] = []
-        self._ports: list[Any] = []
 
     def __enter__(self) -> Self:
         try:
@@ -131,8 +149,6 @@ class Cluster:
             process.kill()
             # Shown by pytest if the test failed.
             print(f"--- {process.log_file.name} (exit code {code}; None: ran until now)\n{process.log_tail(40)}")
-        for port in self._ports:
-            port.release()
 
     # --- processes -------------------------------------------------------------------------------------------------
 
@@ -151,11 +167,9 @@ class Cluster:
 
     def start_worker(self, *, script: tuple[str, ...] = ("-m", "cli.main", "worker"), **settings: str) -> Worker:
         """Start a worker; see :meth:`wait_ready`."""
-        port = reserve_port()
-        self._ports.append(port)
-        environment = {**self._environment(), **settings, "SLAWATCH_WEB__PORT": str(port.port)}
+        environment = {**self._environment(), "SLAWATCH_WEB__PORT": "0", **settings}
         name = f"worker-{len(self.workers) + 1}"
-        worker = Worker(name, [sys.executable, *script], environment, self.folder, port.port)
+        worker = Worker(name, [sys.executable, *script], environment, self.folder)
         self.workers.append(worker)
         return worker
 

@@ -40,6 +40,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     timestamp: int = 0
+    timestamp_type: int = 1
     headers: tuple[tuple[str, bytes], ...] = ()
 
 

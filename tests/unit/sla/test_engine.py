@@ -408,6 +408,20 @@ def test_rows_of_another_register_are_folded_again_after_a_restart() -> None:
 # --- too late, too much, too old -----------------------------------------------------------------------------------
 
 
+def test_ticket_as_old_as_the_retention_and_without_a_clock_is_not_even_kept() -> None:
+    desk = monitor()
+    desk.passes(at("mon 09:00") + LIMITS.retention_ms)
+    outcome = desk.hears("INC-1", event("note", "mon 09:00"))
+    assert outcome.rows == {b"tINC-1": None}
+    assert not desk.engine.knows("INC-1")
+
+
+def test_rows_of_other_kinds_are_left_alone() -> None:
+    desk = monitor()
+    desk.engine.load([(b"\x00position", b"whatever")], 0)
+    assert len(desk.engine) == 0
+
+
 def test_event_of_an_unknown_ticket_older_than_the_retention_is_too_late() -> None:
     desk = monitor()
     desk.passes("mon 09:00 +6w")

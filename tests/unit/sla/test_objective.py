@@ -177,6 +177,13 @@ def test_budget_is_spent_when_more_have_failed_than_may() -> None:
     )
 
 
+def test_alert_of_an_agreement_without_a_team_names_none() -> None:
+    book = Book(register(target("r", attain="9/10")))
+    book.counts(DAY[1], 0, 10)
+    book.now()
+    assert "team" not in book.alerts[0].labels
+
+
 def test_a_few_bad_events_are_no_news() -> None:
     book = Book()
     book.counts(DAY[1], 0, MIN_BAD_EVENTS - 1)

@@ -358,6 +358,23 @@ def test_retroactive_change_of_a_reopened_ticket_counts_the_current_cycle() -> N
     assert ticket.clocks[1].start_ms == at("mon 12:00")
 
 
+def test_retroactive_change_of_a_new_cycle_reaches_back_to_its_own_beginning() -> None:
+    of = register(
+        target("p1", within="4bh", applies_to={"priority": "P1"}, on_change=OnChange.RETROACTIVE),
+        target("p2", within="8bh", applies_to={"priority": "P2"}),
+    )
+    ticket = fold(
+        of,
+        CREATED_P2,
+        event("resolved", "mon 12:00"),
+        event("reopened", "tue 09:00"),
+        event("updated", "tue 10:00", priority="P1"),
+    )
+    assert story(ticket)[-1] == ("p1", 1, Phase.RUNNING)
+    assert ticket.clocks[-1].start_ms == at("tue 09:00")
+    assert ticket.clocks[-1].deadline_ms == at("tue 13:00")
+
+
 def test_changing_back_and_again_keeps_cycle_numbers_unique() -> None:
     ticket = fold(
         PRIORITIES,
@@ -387,6 +404,18 @@ def test_event_before_the_end_finds_the_clock_of_its_time() -> None:
     assert story(expected) == [("resolution-P2", 1, Phase.SUPERSEDED), ("resolution-P1", 1, Phase.STOPPED)]
     for order in permutations(in_order):
         assert fold(PRIORITIES, *order) == expected
+
+
+def test_event_that_starts_one_promise_does_nothing_to_the_others() -> None:
+    of = register(
+        target("resolution"), target("hold", metric="hold", start=condition("assigned"), reopen_when=condition("x"))
+    )
+    ticket = fold(of, CREATED, RESOLVED, event("assigned", "tue 09:00"))
+    assert story(ticket) == [("resolution", 1, Phase.STOPPED), ("hold", 1, Phase.RUNNING)]
+
+
+def test_reopening_of_what_never_began_starts_nothing() -> None:
+    assert fold(ONE_TARGET, event("reopened", "mon 09:00")).clocks == []
 
 
 # --- out of all targets and back -----------------------------------------------------------------------------------

@@ -3,11 +3,14 @@
 import pytest
 from aiokafka.structs import ConsumerRecord
 
-from sla.events import Reason
+from sla.events import Reason, Rejected
 from streams.dead_letters import (
+    KEPT_OF_A_CUT_BYTES,
+    LARGEST_KEPT_BYTES,
     OUR_FAULTS,
     DeadLetterError,
     Limit,
+    dead_letter,
     dead_letter_headers,
     dead_letter_of,
     place_of,
@@ -59,6 +62,43 @@ def test_a_detail_that_is_no_text_can_still_be_written():
     letter = dead_letter_of(_record(_headers(detail="half a pair: \ud800")))
 
     assert letter.detail == "half a pair: ?"
+
+
+def _output(record):
+    return dead_letter(
+        "sla.dead-letters", Rejected(Reason.OVERSIZED, "too large"), record, topic="sla.tickets", partition=3
+    )
+
+
+def test_a_record_is_kept_whole_up_to_the_largest_size():
+    own = (("traceparent", b"00-1"), ("empty", None))
+    overhead = len("traceparent") + len(b"00-1") + len("empty") + len(b"INC-1")
+    record = _record(own, value=b"x" * (LARGEST_KEPT_BYTES - overhead))
+
+    output = _output(record)
+    assert (output.topic, output.partition, output.key, output.value) == ("sla.dead-letters", 0, b"INC-1", record.value)
+    letter = dead_letter_of(_record(output.headers, value=output.value))
+    assert (letter.topic, letter.partition, letter.offset, letter.reason) == ("sla.tickets", 3, 17, "oversized")
+    assert (letter.headers, letter.cut_from_bytes) == (own, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "own"),
+    [
+        pytest.param(b"INC-1", b"x" * LARGEST_KEPT_BYTES, (), id="value"),
+        pytest.param(b"x" * (LARGEST_KEPT_BYTES + 1), None, (), id="key"),
+        pytest.param(None, b"{}", (("trace", b"x" * LARGEST_KEPT_BYTES),), id="headers"),
+    ],
+)
+def test_of_a_larger_record_the_beginning_and_the_size_are_kept(key, value, own):
+    output = _output(_record(own, key=key, value=value))
+
+    for kept, whole in ((output.key, key), (output.value, value)):
+        assert kept == (whole and whole[:KEPT_OF_A_CUT_BYTES])
+    letter = dead_letter_of(_record(output.headers, key=output.key, value=output.value))
+    size = len(key or b"") + len(value or b"") + sum(len(name) + len(text) for name, text in own)
+    assert (letter.cut_from_bytes, letter.headers) == (size, ())
+    assert sum(len(name) + len(text or b"") for name, text in output.headers) < 1_000
 
 
 def test_replays_are_counted_on_through_the_next_rejection():
