@@ -41,26 +41,42 @@ def compile_register(snapshot: RegisterSnapshot) -> RegisterView:
     calendars: dict[str, WorkCalendar] = {}
     for name, document in sorted(snapshot.of_kind(DocumentKind.CALENDAR).items()):
         try:
-            calendars[name] = Calendar(calendar_of(document))
+            spec = calendar_of(document)
+            _require_key(name, spec.id)
+            calendars[name] = Calendar(spec)
         except (DocumentError, SlaError) as error:
             faults.append(f"calendar {name}: {error}")
     contracts: dict[str, Contract] = {}
-    taken: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for name, document in sorted(snapshot.of_kind(DocumentKind.CONTRACT).items()):
         try:
             contract = contract_of(document)
+            _require_key(name, contract.id)
             _check(contract, calendars, taken)
         except (DocumentError, SlaError) as error:
             faults.append(f"contract {name}: {error}")
         else:
             contracts[name] = contract
-            taken |= {target.id: contract.id for target in contract.targets}
+            taken |= dict.fromkeys(_ids(contract), contract.id)
     return RegisterView(dict(snapshot.offsets), Register(contracts.values(), calendars), tuple(faults))
 
 
-def _check(contract: Contract, calendars: dict[str, WorkCalendar], taken: dict[str, str]) -> None:
+def _require_key(key: str, identity: str) -> None:
+    """Raise if a document stands under a key that is not its id: two documents of one id would take turns."""
+    if key != identity:
+        raise SlaError(f"the document says that its id is {identity!r}")
+
+
+def _ids(contract: Contract) -> set[tuple[str, str]]:
+    """Return the ids that no other contract may have: they identify clocks, alerts and metrics."""
+    targets = {("target", target.id) for target in contract.targets}
+    return targets | {("objective", target.objective.id) for target in contract.targets if target.objective is not None}
+
+
+def _check(contract: Contract, calendars: dict[str, WorkCalendar], taken: dict[tuple[str, str], str]) -> None:
     for target in contract.targets:
         if target.calendar not in calendars:
             raise SlaError(f"target {target.id!r}: calendar {target.calendar!r} is not in the register")
-        if taken.get(target.id, contract.id) != contract.id:
-            raise SlaError(f"target {target.id!r} stands in contract {taken[target.id]!r} already")
+    for kind, identity in sorted(_ids(contract), reverse=True):  # an objective has its target's id unless it says else
+        if (kind, identity) in taken:
+            raise SlaError(f"{kind} {identity!r} stands in contract {taken[kind, identity]!r} already")

@@ -262,12 +262,13 @@ def test_outputs_of_a_worker_frozen_after_its_state_was_acknowledged_are_dropped
 def test_a_worker_frozen_while_nothing_happened_comes_back_with_the_whole_state(
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
-    staying = cluster.start_worker()
+    # It is due to take its partitions again when it goes on: it must not, or it would fence who has them now.
+    staying, soon = cluster.start_worker(), {"SLAWATCH_ENGINE__RETAKE_HOURS": "0.001"}
     play_head(cluster, log)
     cluster.wait_ready(staying)
     player = cluster.start_playing(log.middle.file, "--speed", "max")
     cluster.wait_finished(player, log.middle.last_ms)
-    frozen = cluster.start_worker()
+    frozen = cluster.start_worker(**soon)
     cluster.wait_ready(frozen, staying)
     mine = cluster.partitions_of(frozen)
     assert mine

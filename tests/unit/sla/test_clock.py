@@ -244,6 +244,12 @@ def test_share_that_is_no_whole_millisecond_is_reached_at_the_next_one() -> None
     assert clocks.warn_level_at(clock, third, ElapsedCalendar(), 334) == (1, NEVER)
 
 
+def test_clock_that_is_paused_exactly_at_a_threshold_is_at_risk() -> None:
+    clock = started("mon 09:00")
+    clocks.pause(clock, EIGHT_HOURS, OFFICE, at("mon 13:00"))
+    assert clocks.warn_level_at(clock, EIGHT_HOURS, OFFICE, at("mon 13:00")) == (1, NEVER)
+
+
 def test_risk_level_stays_while_paused() -> None:
     clock = started("mon 09:00")
     clocks.pause(clock, EIGHT_HOURS, OFFICE, at("mon 14:00"))

@@ -10,7 +10,7 @@ from sla.events import Reason, TicketEvent
 from sla.outcome import AlertKind, AlertState, Result
 from sla.register import Register
 from sla.row import RowFormatError, decode_row
-from sla.units import DAY_MS, MINUTE_MS
+from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.domain import OFFICE, SETTLE_MS, Monitor, at, by_priority, event, register, target
 
 PLAIN = target(within="8bh", warn=("1/2", "3/4"))
@@ -159,6 +159,29 @@ def test_verdict_that_differs_in_its_deadline_only_is_told_again() -> None:
     assert not desk.published[-1][1], "result and bucket stay: no correction"
 
 
+def test_stop_of_a_breached_clock_that_consumed_nothing_more_is_told() -> None:
+    desk = monitor()
+    desk.knows("INC-1", CREATED, now="mon 17:01")
+    desk.knows("INC-1", event("resolved", "mon 17:30"), now="mon 17:30")
+    assert desk.verdict(CLOCK).stop_ms == at("mon 17:30")
+
+
+def test_consumption_that_a_late_pause_changes_is_told_though_the_breach_stays() -> None:
+    desk = monitor()
+    desk.knows("INC-1", CREATED, event("resolved", "wed 09:00"), now="wed 09:00")
+    assert desk.verdict(CLOCK).consumed_ms == 16 * HOUR_MS
+    desk.knows("INC-1", event("updated", "tue 09:00", waiting_for="customer"), now="wed 09:01")
+    assert desk.verdict(CLOCK).consumed_ms == 8 * HOUR_MS
+    assert desk.counted == {minute("mon 17:00"): [0, 1]}
+
+
+def test_start_that_a_late_event_moves_is_told_though_no_business_time_was_consumed() -> None:
+    desk = monitor()
+    desk.knows("INC-1", event("created", "sun 12:00"), event("resolved", "mon 12:00 +1w"), now="mon 12:00 +1w")
+    desk.knows("INC-1", event("created", "sat 12:00"), now="mon 12:00 +1w")
+    assert desk.verdict(CLOCK).start_ms == at("sat 12:00")
+
+
 @pytest.mark.parametrize("ending", ["cancelled", "merged"])
 def test_cancelled_and_merged_tickets_do_not_count(ending: str) -> None:
     desk = monitor()
@@ -252,6 +275,15 @@ def test_breached_clock_fires_until_it_stops_or_the_ticket_is_cancelled() -> Non
         desk.knows("INC-1", event(ending, "tue 10:00"), now="tue 10:00")
         assert desk.firing == {}
         assert {alert.kind for alert in desk.alerts[-2:]} == {AlertKind.TICKET_AT_RISK, AlertKind.TICKET_BREACHED}
+
+
+def test_late_event_that_changes_nothing_about_the_risk_does_not_alert_again() -> None:
+    desk = monitor()
+    desk.knows("INC-1", CREATED, now="mon 15:00")
+    told = len(desk.alerts)
+    desk.knows("INC-1", event("note", "mon 08:00"), now="mon 15:01")
+    assert desk.counts["out-of-order"] == 1
+    assert len(desk.alerts) == told
 
 
 def test_late_event_that_shows_less_consumption_resolves_the_alert_and_it_can_fire_anew() -> None:
@@ -368,6 +400,14 @@ def test_new_register_with_a_revision_dated_back_tells_the_verdict_again() -> No
     assert desk.verdict("INC-0:resolution:1").revision == 2
 
 
+def test_new_register_with_the_same_terms_as_another_revision_tells_the_verdict_again() -> None:
+    both = register(target(within="8bh", until="mon 08:00"), target(within="8bh", revision=2, since="mon 08:00"))
+    desk = changed_register(
+        "tue 10:00", CREATED, event("resolved", "mon 12:00"), before=register(target(within="8bh")), after=both
+    )
+    assert desk.verdict("INC-0:resolution:1").revision == 2
+
+
 def test_new_register_with_fewer_levels_of_risk_keeps_the_alert() -> None:
     desk = changed_register("mon 16:00", CREATED, before=ONE_TARGET, after=register(target(warn=("1/2",))))
     desk.passes("mon 17:01")
@@ -385,6 +425,15 @@ def test_new_register_in_the_middle_of_a_step_holds_for_what_the_step_has_touche
     desk.take(desk.engine.finish())
     assert [clock.target_id for clock in desk.ticket("INC-1").clocks] == ["other"]
     assert desk.ticket("INC-1").register_version == 2
+
+
+def test_new_register_in_the_middle_of_a_step_holds_for_what_was_judged_already() -> None:
+    desk = monitor()
+    desk.engine.apply("INC-1", CREATED)
+    desk.engine.advance_to(at("mon 12:00"))
+    desk.engine.set_register(register(target("other", within="1bh")), 2)
+    desk.take(desk.engine.finish())
+    assert desk.result("INC-1:other:1") is Result.BREACHED
 
 
 def test_row_of_another_register_is_folded_again_when_an_event_touches_it() -> None:
@@ -454,6 +503,16 @@ def test_closed_ticket_is_kept_for_the_retention_after_its_last_event_and_then_r
     assert len(desk.engine) == 1
     assert desk.result(CLOCK) is Result.MET, "its verdict stands"
     assert desk.totals("resolution")[0] == 1
+
+
+def test_open_ticket_that_a_very_late_stop_closes_is_counted_out_as_it_is_removed() -> None:
+    desk = monitor()
+    desk.knows("INC-1", CREATED, now=at("mon 12:00") + LIMITS.retention_ms)
+    assert desk.engine.open_counts == {"resolution": (1, 1, 1)}
+    outcome = desk.hears("INC-1", event("resolved", "mon 10:00"))
+    assert outcome.rows[b"tINC-1"] is None
+    assert desk.engine.open_counts == {"resolution": (0, 0, 0)}
+    assert desk.result(CLOCK) is Result.MET
 
 
 def test_event_after_the_retention_begins_a_ticket_anew_whether_or_not_a_sweep_came_between() -> None:

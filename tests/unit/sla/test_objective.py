@@ -105,6 +105,16 @@ def test_what_came_before_the_window_does_not_count() -> None:
     assert book.attainment.window_start_ms == MARCH_MS
 
 
+def test_first_minute_of_the_window_belongs_to_it_also_when_it_is_told_later() -> None:
+    book = Book()
+    book.counts(DAY[1], 1, 0)
+    book.now()
+    assert book.attainment.met == 1
+    book.counts(MARCH_MS, 1, 0)
+    book.counts(MARCH_MS - MINUTE_MS, 1, 0)
+    assert book.attainment.met == 2
+
+
 def test_new_month_begins_at_zero_and_a_late_count_goes_to_the_old_one() -> None:
     book = Book()
     book.counts(DAY[30], 3, 1)

@@ -87,6 +87,20 @@ def test_ticket_that_is_ended_as_it_is_created_has_an_ended_clock(at_once: dict[
     assert clock_of(of, event("created", "mon 09:00", **at_once)).phase == phase
 
 
+def test_pause_that_is_an_event_ends_with_the_next_one() -> None:
+    of = register(target(within="8bh", pause=condition("parked")))
+    events = (CREATED, event("parked", "mon 10:00"), event("note", "mon 12:00"))
+    assert clock_of(of, *events[:2]).phase == Phase.PAUSED
+    clock = clock_of(of, *events)
+    assert clock.phase == Phase.RUNNING
+    assert clock.deadline_ms == at("tue 11:00")
+
+
+def test_event_after_the_deadline_finds_the_clock_breached() -> None:
+    assert not clock_of(ONE_TARGET, CREATED, event("note", "mon 17:00")).breached
+    assert clock_of(ONE_TARGET, CREATED, event("note", "mon 17:00:00.001")).breached
+
+
 # --- several conditions in one event -------------------------------------------------------------------------------
 
 
@@ -457,6 +471,20 @@ def test_clock_of_a_ticket_that_comes_back_goes_on_and_the_time_outside_does_not
     assert ticket.clocks[1].deadline_ms == at("tue 11:00")
 
 
+def test_clock_of_a_reopened_ticket_that_comes_back_goes_on_too() -> None:
+    """What ended an earlier cycle has nothing to do with it."""
+    ticket = fold(
+        PRIORITIES,
+        CREATED_P2,
+        event("resolved", "mon 09:30"),
+        event("reopened", "mon 10:00"),
+        event("updated", "mon 11:00", priority=None),
+        event("updated", "tue 09:00", priority="P2"),
+    )
+    assert story(ticket)[1:] == [("resolution-P2", 2, Phase.SUPERSEDED), ("resolution-P2", 3, Phase.RUNNING)]
+    assert ticket.clocks[-1].consumed_ms == HOUR_MS
+
+
 def test_ticket_that_comes_back_resolved_is_stopped() -> None:
     ticket = left_and_back(kind="resolved")
     assert story(ticket) == [("p2", 1, Phase.SUPERSEDED), ("p1", 1, Phase.STOPPED)]
@@ -606,6 +634,26 @@ def test_contract_that_ended_runs_off_although_a_general_one_applies_now() -> No
     )
     ticket = fold(of, CREATED_P2, event("updated", "wed 10:00", priority="P1"))
     assert story(ticket) == [("acme", 1, Phase.RUNNING)]
+
+
+def test_clock_stays_although_the_new_revision_names_its_target_anew() -> None:
+    of = register(
+        target("old", until="wed 09:00", applies_to={"priority": ["P1", "P2"]}),
+        target("new", since="wed 09:00", applies_to={"priority": ["P1", "P2"]}, revision=2),
+    )
+    ticket = fold(of, CREATED_P2, event("updated", "wed 10:00", priority="P1"))
+    assert story(ticket) == [("old", 1, Phase.RUNNING)]
+
+
+def test_announced_target_applies_to_no_change_before_it_is_in_force() -> None:
+    of = register(
+        target("p1", until="fri 09:00", applies_to={"priority": "P1"}),
+        target("p2", until="fri 09:00", applies_to={"priority": "P2"}),
+        target("p1-for-acme", since="wed 09:00", applies_to={"priority": "P1", "customer": "acme"}, contract="acme"),
+    )
+    created = event("created", "mon 09:00", priority="P2", customer="acme")
+    ticket = fold(of, created, event("updated", "tue 10:00", priority="P1"))
+    assert story(ticket) == [("p2", 1, Phase.SUPERSEDED), ("p1", 1, Phase.RUNNING)]
 
 
 def test_priority_raised_after_a_revision_came_into_force_applies_the_new_target() -> None:
