@@ -19,11 +19,9 @@ ENV PATH=/opt/slawatch/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SLAWATCH_WEB__HOST=0.0.0.0 \
     SLAWATCH_WEB__PORT=6066 \
-    SLAWATCH_LOG__FORMAT=json \
-    SLAWATCH_DATA_DIR=/var/lib/slawatch
+    SLAWATCH_LOG__FORMAT=json
 WORKDIR /etc/slawatch
 USER slawatch
-VOLUME /var/lib/slawatch
 EXPOSE 6066
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:6066/health/live', timeout=4)"]

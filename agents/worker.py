@@ -129,8 +129,8 @@ async def _follow_watermarks(application: Application) -> None:
         if application.app.rebalancing:
             continue
         try:
-            # Together: an answer may have to wait behind a long poll, one after the other would add up.
-            await asyncio.gather(*(stage.follow() for stage in application.stages))
+            for stage in application.stages:
+                await stage.follow()
         except KafkaError as error:
             # Without watermarks the present stands still and nothing is judged: safe, so wait for the broker.
             if not away:

@@ -72,7 +72,11 @@ class DueTable:
         self._due[self._slot_of[key]] = NEVER
 
     def due(self, now_ms: int, limit: int) -> list[bytes]:
-        """Return at most ``limit`` keys that are due at ``now_ms``, earliest first, ties by key (deterministic)."""
+        """Return at most ``limit`` keys that are due at ``now_ms``, earliest first, ties by key (deterministic).
+
+        A row that is due NEVER is never returned.
+        """
+        now_ms = min(now_ms, NEVER - 1)
         if now_ms < self._earliest_ms:
             return []
         column = np.frombuffer(self._due, dtype=np.int64)

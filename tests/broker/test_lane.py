@@ -378,14 +378,27 @@ async def test_every_offset_is_processed_once_and_in_order_while_workers_come_an
 
         await eventually(balanced, within_seconds=40)
 
+    async def works(*workers: Worker) -> None:
+        """Wait until each worker has processed more of every partition it has."""
+        before = {number: len(steps) for number, steps in trace.processed.items()}
+
+        async def moved() -> bool:
+            return all(
+                len(trace.processed[number]) > before.get(number, 0) + 40
+                for one in workers
+                for number in one.stage.runners
+            )
+
+        await eventually(moved, within_seconds=40)
+
     publishing = asyncio.create_task(publisher())
     async with worker("first").running() as first:
         await runs(first)
         async with worker("second").running() as second:
             await runs(first, second)
-            await asyncio.sleep(0.5)
+            await works(first, second)
         await runs(first)
-        await asyncio.sleep(0.5)
+        await works(first)
         going = False
         await publishing
 

@@ -26,7 +26,10 @@ from tests.support.webhook import Webhook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-RESEND_SECONDS = 10
+AT_RISK = "SLATicketAtRisk/{}:warned-resolution:1"
+"""Id of the alert of a ticket of P3."""
+
+RESEND_SECONDS = 8
 """A firing alert is valid for four of these: longer than any takeover here."""
 
 
@@ -97,25 +100,25 @@ def pager(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
             assert statuses.index("resolved") == len(statuses) - 1, f"{group}: {statuses}"
 
 
-@pytest.fixture(autouse=True)
-def no_worker_is_left(pager: Pager) -> Iterator[None]:
-    """End whatever a failed test has left: it would take part in the next one."""
-    yield
-    for worker in pager.desk.workers:
-        worker.kill()
-
-
 def start(pager: Pager) -> Worker:
     worker = pager.desk.start_worker()
     pager.desk.wait_ready(worker)
     return worker
 
 
+def one_worker(pager: Pager) -> Worker:
+    """Return the only worker there is, started unless one is left from the test before."""
+    running = [worker for worker in pager.desk.workers if worker.process.is_running]
+    for worker in running[1:]:
+        assert worker.stop() == 0
+    return running[0] if running else start(pager)
+
+
 def test_a_ticket_at_risk_is_paged_and_its_breach_escalates_the_same_incident_until_it_is_resolved(
     pager: Pager,
 ) -> None:
     desk, hook = pager.desk, pager.hook
-    worker = start(pager)
+    one_worker(pager)
     created_ms = desk.tell("INC-1", "created", priority="P4", service="mail")
     desk.wait_until("the risk is paged", lambda: bool(hook.told(service="mail")))
     paged_ms = now_ms()
@@ -159,69 +162,11 @@ def test_a_ticket_at_risk_is_paged_and_its_breach_escalates_the_same_incident_un
         ("SLATicketBreached", "firing"),
         ("SLATicketBreached", "resolved"),
     ]
-    assert worker.stop() == 0
-
-
-def test_restarts_of_the_worker_are_not_seen_by_the_one_who_is_paged(pager: Pager) -> None:
-    first = start(pager)
-    alert = pager.fire("INC-2", "web")
-    assert first.stop() == 0
-    second = start(pager)
-    again = pager.wait_pushed_again("INC-2", alert)
-    assert again["startsAt"] == alert["startsAt"]
-    second.kill()
-    third = start(pager)
-    again = pager.wait_pushed_again("INC-2", again)
-    assert again["startsAt"] == alert["startsAt"]
-    assert again["fingerprint"] == alert["fingerprint"]
-    assert pager.statuses("web") == ["firing"]
-    pager.resolve("INC-2", "web")
-    assert third.stop() == 0
-    fourth = start(pager)
-    pager.desk.wait_until(
-        "the resolve is pushed again", lambda: metric(fourth, "slawatch_alerts_pushed_total", result="accepted") >= 1
-    )
-    assert pager.statuses("web") == ["firing", "resolved"]
-    assert fourth.stop() == 0
-
-
-def test_a_worker_that_takes_over_the_alerts_pages_nobody_twice(pager: Pager) -> None:
-    workers = [start(pager)]
-    tickets = ["INC-3", "INC-4", "INC-5", "INC-6"]
-    fired = {ticket: pager.fire(ticket, f"shop-{ticket}") for ticket in tickets}
-    workers.append(start(pager))
-    spare = start(pager)  # gets no partition, and is ready to take one
-    pager.desk.wait_ready(*workers)
-    owners = {worker.name: {alert["labels"]["ticket_id"] for alert in owned(worker)} for worker in workers}
-    assert sorted(ticket for of in owners.values() for ticket in of if ticket in tickets) == tickets, (
-        "each has one owner"
-    )
-    leaving, staying = sorted(workers, key=lambda worker: -len(owners[worker.name]))
-    moved = [ticket for ticket in tickets if ticket in owners[leaving.name]]
-    assert moved
-    leaving.kill()
-    for ticket in moved:
-        again = pager.wait_pushed_again(ticket, fired[ticket])
-        assert again["startsAt"] == fired[ticket]["startsAt"]
-    pager.desk.wait_ready(staying, spare)
-    kept = [alert["labels"]["ticket_id"] for worker in (staying, spare) for alert in owned(worker)]
-    assert sorted(ticket for ticket in kept if ticket in tickets) == tickets
-    for ticket in tickets:
-        pager.resolve(ticket, f"shop-{ticket}")
-    for ticket in tickets:
-        assert pager.statuses(f"shop-{ticket}") == ["firing", "resolved"]
-    assert staying.stop() == spare.stop() == 0
-
-
-def owned(worker: Worker) -> list[dict[str, Any]]:
-    """Return the alerts a worker keeps."""
-    with urllib.request.urlopen(f"{worker.url}/v1/alerts", timeout=5) as answer:
-        return list(json.load(answer))
 
 
 def test_an_alert_is_back_after_alertmanager_was_restarted_and_one_that_began_meanwhile_is_paged(pager: Pager) -> None:
     desk = pager.desk
-    worker = start(pager)
+    worker = one_worker(pager)
     alert = pager.fire("INC-7", "print")
     pager.alertmanager.stop()
     began_ms = desk.tell("INC-8", "created", now_ms() - 40 * MINUTE_MS, priority="P3", service="scan") + 40 * MINUTE_MS
@@ -238,4 +183,59 @@ def test_an_alert_is_back_after_alertmanager_was_restarted_and_one_that_began_me
     pager.resolve("INC-7", "print")
     pager.resolve("INC-8", "scan")
     assert pager.statuses("print") == pager.statuses("scan") == ["firing", "resolved"]
-    assert worker.stop() == 0
+
+
+def test_restarts_of_the_worker_are_not_seen_by_the_one_who_is_paged(pager: Pager) -> None:
+    first = one_worker(pager)
+    alert = pager.fire("INC-2", "web")
+    assert first.stop() == 0
+    second = start(pager)
+    again = pager.wait_pushed_again("INC-2", alert)
+    assert again["startsAt"] == alert["startsAt"]
+    second.kill()
+    third = start(pager)
+    again = pager.wait_pushed_again("INC-2", again)
+    assert again["startsAt"] == alert["startsAt"]
+    assert again["fingerprint"] == alert["fingerprint"]
+    assert pager.statuses("web") == ["firing"]
+    pager.resolve("INC-2", "web")
+    assert pager.statuses("web") == ["firing", "resolved"]
+    assert third.process.is_running
+
+
+def test_a_worker_that_takes_over_the_alerts_pages_nobody_twice(pager: Pager) -> None:
+    # One on each partition of the alerts.
+    tickets = sorted(
+        next(ticket for n in range(100) if pager.desk.partition(AT_RISK.format(ticket := f"INC-3-{n}")) == partition)
+        for partition in range(pager.desk.partitions)
+    )
+    workers = [one_worker(pager)]
+    fired = {ticket: pager.fire(ticket, f"shop-{ticket}") for ticket in tickets}
+    workers.append(start(pager))
+    spare = start(pager)  # gets no partition, and is ready to take one
+    pager.desk.wait_ready(*workers)
+    owners = {worker.name: kept_by(worker) & {*tickets} for worker in workers}
+    assert sorted(ticket for of in owners.values() for ticket in of) == tickets, "each has one owner"
+    leaving, staying = sorted(workers, key=lambda worker: -len(owners[worker.name]))
+    moved = owners[leaving.name]
+    assert moved
+    leaving.kill()
+    pushed_last = {ticket: pager.alerts(ticket)["SLATicketAtRisk"] for ticket in moved}
+    for ticket in moved:
+        again = pager.wait_pushed_again(ticket, pushed_last[ticket])
+        assert again["startsAt"] == fired[ticket]["startsAt"]
+    pager.desk.wait_until(
+        "each has an owner again",
+        lambda: sorted(ticket for worker in (staying, spare) for ticket in kept_by(worker) & {*tickets}) == tickets,
+    )
+    for ticket in tickets:
+        pager.resolve(ticket, f"shop-{ticket}")
+    for ticket in tickets:
+        assert pager.statuses(f"shop-{ticket}") == ["firing", "resolved"]
+    assert staying.stop() == spare.stop() == 0
+
+
+def kept_by(worker: Worker) -> set[str]:
+    """Return the tickets whose alerts a worker keeps."""
+    with urllib.request.urlopen(f"{worker.url}/v1/alerts", timeout=5) as answer:
+        return {alert["labels"]["ticket_id"] for alert in json.load(answer)}

@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka.admin import NewTopic
@@ -19,6 +18,7 @@ from aiokafka.admin import NewTopic
 from sla.units import HOUR_MS, MINUTE_MS
 from streams.broker import Broker
 from streams.connection import admin_client
+from streams.local_broker import BrokerOptions, LocalBroker
 from streams.system_clock import now_ms
 from streams.topics import TICKETS
 from tests.support.cluster import Worker, counts_of
@@ -204,50 +204,64 @@ def test_a_worker_that_was_down_past_a_deadline_reads_the_resolve_before_it_judg
         assert second.stop() == 0
 
 
-@pytest.mark.parametrize("how", ["killed", "frozen"])
-def test_a_broker_that_is_away_past_a_deadline_makes_no_breach_of_what_was_resolved_in_time(
-    how: str, make_broker: Any, prefix: str, tmp_path: Path
-) -> None:
-    broker = make_broker()
-    with Desk(broker.bootstrap, prefix, tmp_path, SLAWATCH_ENGINE__SETTLE_SECONDS="4") as desk:
-        worker = desk.start_worker()
-        desk.wait_ready(worker)
-        with Upstream(desk) as upstream:
-            before, during, after, never = (
-                desk.ticket_on(0, f"INC-{name}") for name in ("before", "during", "after", "never")
-            )
-            created_ms = now_ms()
-            for ticket in (before, during, after, never):
-                upstream.send(event(ticket, "created", created_ms, priority="P1")).result(10)
-            desk.wait_processed()
-            upstream.send(event(before, "resolved", now_ms())).result(10)
-            broker.kill() if how == "killed" else broker.pause()
-            resolved_ms = now_ms()
-            assert resolved_ms < created_ms + QUICK_MS, "too slow to tell anything"
-            delivery = upstream.send(event(during, "resolved", resolved_ms))
+@dataclass(frozen=True)
+class RunningAlone(Running):
+    """A desk with one worker on a broker of their own."""
 
-            desk.wait_until("the worker says so", lambda: health(worker, "ready")[0] == 503)
-            _, report = health(worker, "ready")
-            assert any(reason.startswith("broker: last heartbeat answered") for reason in report["reasons"]), report
-            assert health(worker, "live")[0] == 200, "a restart would not help"
-            desk.wait_until("the deadline has settled", lambda: now_ms() > created_ms + QUICK_MS + 4_500)
-            assert not delivery.done()
+    broker: LocalBroker
 
-            broker.start() if how == "killed" else broker.resume()
-            delivery.result(30)
-            desk.wait_until("the worker hears it", lambda: health(worker, "ready")[1]["checks"]["broker"]["ok"])
-            # As a publisher does that tries again only now.
-            upstream.send(event(after, "resolved", resolved_ms)).result(10)
+
+@pytest.fixture(scope="module")
+def alone(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAlone]:
+    with LocalBroker(kafka_jars, BrokerOptions(heap="512m", java_options=("-XX:TieredStopAtLevel=1",))) as broker:
+        settings = {"SLAWATCH_ENGINE__SETTLE_SECONDS": "4"}
+        with Desk(broker.bootstrap, "", tmp_path_factory.mktemp("alone"), **settings) as desk:
+            worker = desk.start_worker()
             desk.wait_ready(worker)
-            desk.wait_until("what was not resolved is told", lambda: bool(desk.told(never)))
-            desk.wait_processed()
-        in_time = (before, during, after)
-        assert {ticket: desk.outcomes(ticket) for ticket in in_time} == {ticket: ["met"] for ticket in in_time}
-        assert desk.all_alerts().keys() == {never}
-        [breach] = desk.told(never)
-        assert (breach.outcome, breach.decided_at_ms) == ("breached", created_ms + QUICK_MS)
-        assert not [line for line in log_lines(worker) if line["level"] == "critical"]
-        assert worker.stop() == 0
+            yield RunningAlone(desk, worker, broker)
+            assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+def test_a_broker_that_is_away_past_a_deadline_makes_no_breach_of_what_was_resolved_in_time(
+    how: str, alone: RunningAlone
+) -> None:
+    desk, worker, broker = alone.desk, alone.worker, alone.broker
+    with Upstream(desk) as upstream:
+        before, during, after, never = (
+            desk.ticket_on(0, f"{how}-{name}") for name in ("before", "during", "after", "never")
+        )
+        created_ms = now_ms()
+        for ticket in (before, during, after, never):
+            upstream.send(event(ticket, "created", created_ms, priority="P1")).result(10)
+        desk.wait_processed()
+        upstream.send(event(before, "resolved", now_ms())).result(10)
+        broker.kill() if how == "killed" else broker.pause()
+        resolved_ms = now_ms()
+        assert resolved_ms < created_ms + QUICK_MS, "too slow to tell anything"
+        delivery = upstream.send(event(during, "resolved", resolved_ms))
+
+        desk.wait_until("the worker says so", lambda: health(worker, "ready")[0] == 503)
+        _, report = health(worker, "ready")
+        assert any(reason.startswith("broker: last heartbeat answered") for reason in report["reasons"]), report
+        assert health(worker, "live")[0] == 200, "a restart would not help"
+        desk.wait_until("the deadline has settled", lambda: now_ms() > created_ms + QUICK_MS + 4_500)
+        assert not delivery.done()
+
+        broker.start() if how == "killed" else broker.resume()
+        delivery.result(30)
+        desk.wait_until("the worker hears it", lambda: health(worker, "ready")[1]["checks"]["broker"]["ok"])
+        # As a publisher does that tries again only now.
+        upstream.send(event(after, "resolved", resolved_ms)).result(10)
+        desk.wait_ready(worker)
+        desk.wait_until("what was not resolved is told", lambda: bool(desk.told(never)))
+        desk.wait_processed()
+    in_time = (before, during, after)
+    assert {ticket: desk.outcomes(ticket) for ticket in in_time} == {ticket: ["met"] for ticket in in_time}
+    assert {ticket: desk.alerts(ticket) for ticket in in_time} == {ticket: [] for ticket in in_time}
+    [breach] = desk.told(never)
+    assert (breach.outcome, breach.decided_at_ms) == ("breached", created_ms + QUICK_MS)
+    assert not [line for line in log_lines(worker) if line["level"] == "critical"]
 
 
 # --- a backlog -----------------------------------------------------------------------------------------------------

@@ -113,18 +113,17 @@ async def test_a_push_that_failed_is_tried_again_soon_and_one_that_was_refused_o
     assert sorted(pages.client.tickets[2]) == ["INC-1", "INC-2", "INC-3"]
 
 
-async def test_only_what_was_delivered_owes_a_resolve(pages: Pages) -> None:
-    pages.runner.step(alert_record(alert(1)), alert_record(alert(2)))
-    pages.client.result = lambda pushed: (
-        PushResult.ACCEPTED if pushed.labels["ticket_id"] == "INC-1" else PushResult.REJECTED
-    )
+async def test_the_end_of_an_alert_is_pushed_at_once_and_again(pages: Pages) -> None:
+    pages.runner.step(alert_record(alert(1)))
     await pages.push()
-    assert b"" not in {row for row in pages.runner.step().rows.values()}
-    book = pages.runner.processor.book
+    pages.passes(10)
     pages.runner.step(alert_record(alert(1, AlertState.RESOLVED)))
     await pages.push()
-    assert pages.client.pushed[-1][0].ends_at_ms <= pages.bench.now_ms
-    assert len(book) == 2
+    pages.passes(30)
+    await pages.push()
+    [firing], *ends = pages.client.pushed
+    assert firing.ends_at_ms > pages.bench.now_ms
+    assert [end.ends_at_ms for [end] in ends] == [firing.starts_at_ms + 10_000] * 2
 
 
 # --- the guard ---------------------------------------------------------------------------------------------------------
@@ -229,4 +228,4 @@ async def test_every_partition_that_is_owned_is_looked_at_again_and_again(pages:
             await asyncio.sleep(0.001)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert sorted(sum(pages.client.tickets, [])) == ["INC-1", "INC-2"]
+    assert sorted(pages.client.tickets) == [["INC-1"], ["INC-2"]]

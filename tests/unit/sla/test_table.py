@@ -79,6 +79,12 @@ def test_table_can_grow_after_it_was_swept() -> None:
     assert len(of) == 1_001
 
 
+def test_row_that_is_due_never_is_not_due_even_then() -> None:
+    of = table(a=NEVER, b=5)
+    of.remove(b"b")
+    assert of.due(NEVER, 5) == []
+
+
 def test_empty_table_has_nothing_due() -> None:
     of = table()
     assert of.due(NEVER, 5) == []
