@@ -11,16 +11,17 @@ from typing import Any
 
 import mode
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
 from streams.broker import Broker
 from streams.lane import Batches, LaneApp
+from streams.partition import LostOwnershipError
 from streams.processor import StepResult
 from streams.sender import OutputSender
 from streams.stage import Stage
-from streams.state_rows import Output, Position
+from streams.state_rows import Output, Position, provenance_of
 from streams.system_clock import now_ms
 from tests.support.fake_kafka import Steps
 
@@ -297,7 +298,6 @@ class Trace:
 
     output: str
     processed: dict[int, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
-    faults: list[BaseException] = field(default_factory=list)
 
     def offsets(self, partition: int) -> list[int]:
         return [offset for _, offset in self.processed[partition]]
@@ -315,6 +315,7 @@ class Worker:
     partitions: int
     trace: Trace
     observer: Steps = field(default_factory=Steps)
+    faults: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         client = {"bootstrap_servers": self.bootstrap}
@@ -333,12 +334,17 @@ class Worker:
             make_processor=lambda partition: Tracing(partition, self.trace, self.name),  # type: ignore[arg-type,return-value]
             now_of=lambda *_: None,
             register_of=lambda: None,
-            halt=self.trace.faults.append,
+            halt=self._halt,
             observer=self.observer,
             tick_seconds=0.05,
             retake_seconds=3600,
             needs_watermarks=True,
         )
+
+    def _halt(self, error: BaseException) -> None:
+        # A real one ends its process here and now.
+        self.faults.append(error)
+        self.app.conf.stream_wait_empty = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
@@ -408,9 +414,85 @@ async def test_every_offset_is_processed_once_and_in_order_while_workers_come_an
         await eventually(all_told)
         assert all(runner.is_idle for runner in first.stage.runners.values())
         assert all(runner.processor.count == published for runner in first.stage.runners.values())
-    assert trace.faults == []
+    assert first.faults == second.faults == []
     for partition in range(partitions):
         assert trace.offsets(partition) == list(range(published)), f"partition {partition}"
     assert {name for steps in trace.processed.values() for name, _ in steps} == {"first", "second"}
     # Some partitions stayed where they were: their memory outlived the rebalance.
     assert (False, False) in first.observer.taken
+
+
+async def test_a_worker_that_the_group_has_evicted_without_its_knowledge_can_write_nothing_more(
+    kafka: Broker, prefix: str, make_topic: MakeTopic, publish: Any, eventually: Eventually
+) -> None:
+    """Its heartbeats get lost, everything else goes on: it works for partitions that have another owner by then."""
+    source = await make_topic("source")
+    state = await make_topic("state", configs={"cleanup.policy": "compact"})
+    output = await make_topic("output")
+    trace = Trace(output)
+    evicted, successor = (
+        Worker(name, kafka.bootstrap, prefix, source, state, 1, trace) for name in ("evicted", "successor")
+    )
+    evicted.app.conf.broker_session_timeout = 3.0
+    evicted.app.conf.broker_commit_interval = 60.0  # a commit would tell it
+    published = 0
+
+    async def publish_some() -> None:
+        nonlocal published
+        await publish(source, 20, 1, first=published)
+        published += 20
+
+    async with evicted.running():
+
+        async def owns() -> bool:
+            return bool(evicted.stage.runners) and evicted.stage.is_ready
+
+        await eventually(owns, within_seconds=40)
+        await publish_some()
+        coordinator = evicted.app.consumer._thread._consumer._coordinator
+
+        async def lost() -> bool:
+            return True  # as if it had been answered
+
+        coordinator._do_heartbeat = lost
+        async with successor.running():
+
+            async def has_taken_over() -> bool:
+                await publish_some()
+                return bool(successor.stage.runners) and successor.stage.is_ready and bool(evicted.faults)
+
+            await eventually(has_taken_over, within_seconds=60)
+            [runner] = successor.stage.runners.values()
+
+            async def all_processed() -> bool:
+                return runner.position.offset == published - 1 and runner.is_idle
+
+            await eventually(all_processed, within_seconds=40)
+            assert runner.processor.count == published, "each record once, whoever processed it"
+    assert successor.faults == []
+    assert isinstance(evicted.faults[0], LostOwnershipError)
+    assert "another worker has taken the partition" in str(evicted.faults[0])
+    assert await told(kafka.bootstrap, output) == list(range(published))
+
+
+async def told(bootstrap: str, topic: str) -> list[int]:
+    """Return what a consumer takes in that drops what is not newer."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        place = TopicPartition(topic, 0)
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        end = (await consumer.end_offsets([place]))[place]
+        highest, values = -1, []
+        while await consumer.position(place) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    provenance = provenance_of(record.headers)
+                    assert provenance is not None
+                    if provenance[1] > highest:
+                        highest = provenance[1]
+                        values.append(int(record.value))
+        return values
+    finally:
+        await consumer.stop()

@@ -109,6 +109,7 @@ async def test_a_kept_data_folder_serves_the_next_broker_and_a_temporary_one_is_
 
 
 async def test_the_sasl_user_gets_in_and_a_wrong_password_is_refused(make_broker, caplog):
+    caplog.set_level("INFO", logger="aiokafka")  # a command run before in this process may have silenced it
     broker = make_broker(scram_user=ScramUser("alice", 'long, "odd" pass=word'))
     await _create(broker, "secured")
     login = {

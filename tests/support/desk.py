@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata, TopicPartition
 from typing_extensions import override
 
@@ -240,8 +241,11 @@ class Desk(Cluster):
     async def _is_acknowledged(self) -> bool:
         topic = self.topics.name(TICKETS)
         partitions = [TopicPartition(topic, number) for number in self.published]
-        async with admin_client(self.settings.kafka) as admin:
-            committed = await admin.list_consumer_group_offsets(self.topics.group, partitions=partitions)
+        try:
+            async with admin_client(self.settings.kafka) as admin:
+                committed = await admin.list_consumer_group_offsets(self.topics.group, partitions=partitions)
+        except KafkaError:
+            return False  # the broker has just come back
         return all(committed[at].offset > self.published[at.partition] for at in partitions)
 
     # --- what came of it -------------------------------------------------------------------------------------------
