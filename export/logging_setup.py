@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from config.settings import LogSettings
+from export.log_repeats import RepeatFilter
 
 MASK = "**********"
 
@@ -112,6 +113,8 @@ def configure_logging(settings: LogSettings, stream: IO[str] | None = None) -> N
     )
     handler = _ProcessHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))
+    if settings.level != "DEBUG":
+        handler.addFilter(RepeatFilter(_QUIET))
     root = logging.getLogger()
     for former in [*root.handlers]:
         if isinstance(former, _ProcessHandler):

@@ -449,7 +449,8 @@ async def test_a_worker_that_the_group_has_evicted_without_its_knowledge_can_wri
 
         await eventually(owns, within_seconds=40)
         await publish_some()
-        coordinator = evicted.app.consumer._thread._consumer._coordinator
+        thread = evicted.app.consumer._thread
+        coordinator = thread._consumer._coordinator
 
         async def lost() -> bool:
             return True  # as if it had been answered
@@ -469,6 +470,7 @@ async def test_a_worker_that_the_group_has_evicted_without_its_knowledge_can_wri
 
             await eventually(all_processed, within_seconds=40)
             assert runner.processor.count == published, "each record once, whoever processed it"
+        await thread._in_thread(thread._consumer.stop())  # Faust can't stop one that has stopped working
     assert successor.faults == []
     assert isinstance(evicted.faults[0], LostOwnershipError)
     assert "another worker has taken the partition" in str(evicted.faults[0])

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.property
 
 # Without a deadline: a machine under load is no fault of an example.
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-THOROUGH = settings(QUICK, max_examples=2500)
+THOROUGH = settings(QUICK, max_examples=300)
 LIMITS = EngineLimits(settle_ms=SETTLE_MS)
 END_MS = FIRST_MONDAY_MS + (TICKET_DAYS + 2) * DAY_MS
 """After the last event; some clocks are still open then."""
@@ -415,7 +415,7 @@ class EngineInOperation(RuleBasedStateMachine):
         assert known(self.monitor) == in_order(self.register, dict(self.heard))
 
 
-EngineInOperation.TestCase.settings = settings(QUICK, max_examples=500, stateful_step_count=20)
+EngineInOperation.TestCase.settings = settings(QUICK, max_examples=60, stateful_step_count=20)
 TestEngineInOperation = EngineInOperation.TestCase
 
 

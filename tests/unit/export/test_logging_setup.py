@@ -178,3 +178,11 @@ def test_secrets_are_never_printed(log_format: str) -> None:
 )
 def test_texts_without_secrets_stay_as_they_are(text: str) -> None:
     assert masked_text(text) == text
+
+
+def test_what_a_library_repeats_is_written_once_unless_everything_is_wanted() -> None:
+    for level, written in (("INFO", 1), ("DEBUG", 3)):
+        stream = configured(level=level)
+        for node in range(3):
+            logging.getLogger("aiokafka").error("Unable connect to node with id %s", node)
+        assert len(lines(stream)) == written
