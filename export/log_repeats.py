@@ -19,7 +19,7 @@ class RepeatFilter(logging.Filter):
     """Passes each message of some libraries once in ``quiet_seconds``, with the number that was left out.
 
     What makes messages the same is logger, level and the text before its arguments are put in. Records of other loggers
-    all pass, as do critical ones.
+    all pass, as do critical ones and those with a traceback.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class RepeatFilter(logging.Filter):
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a record is written; one that is says how many before it were not."""
-        if record.levelno >= logging.CRITICAL or not self._is_of_library(record.name):
+        if record.exc_info or record.levelno >= logging.CRITICAL or not self._is_of_library(record.name):
             return True
         message = str(record.msg)
         key = (record.name, record.levelno, message)

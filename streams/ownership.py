@@ -73,7 +73,7 @@ class Owner:
             acks="all",
             max_batch_size=LARGEST_BATCH_BYTES,
             max_request_size=LARGEST_REQUEST_BYTES,
-            compression_type="lz4",
+            compression_type="snappy",  # a ninth of the time of lz4 (aiokafka takes level 9) at 1.2 times the size
         )
         try:
             await producer.start()

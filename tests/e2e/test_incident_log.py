@@ -226,6 +226,8 @@ def freeze_and_thaw(cluster: Cluster, log: Log, zombie: Worker, other: Worker) -
     cluster.wait_ready(zombie, other)
     zombie.may_end = True
     player = cluster.start_playing(log.middle.file, *log.middle.pace)
+    cluster.wait_until("some of it is done", lambda: cluster.event_ms() >= log.middle.instant(0.3))
+    cluster.freeze()
     cluster.wait_until("the worker has frozen itself", lambda: zombie.is_frozen)
     assert player.is_running, "the freeze was to fall into the middle"
     frozen_ms = cluster.event_ms()
@@ -241,7 +243,7 @@ def freeze_and_thaw(cluster: Cluster, log: Log, zombie: Worker, other: Worker) -
 def test_the_write_of_a_worker_frozen_past_its_session_is_refused(
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
-    zombie, other = cluster.start_freezing_worker("state-write", "150"), cluster.start_worker()
+    zombie, other = cluster.start_freezing_worker("state-write"), cluster.start_worker()
     play_head(cluster, log)
     freeze_and_thaw(cluster, log, zombie, other)
     assert_same(cluster, log, undisturbed)
@@ -251,7 +253,7 @@ def test_the_write_of_a_worker_frozen_past_its_session_is_refused(
 def test_outputs_of_a_worker_frozen_after_its_state_was_acknowledged_are_dropped(
     cluster: Cluster, log: Log, undisturbed: Undisturbed
 ) -> None:
-    zombie, other = cluster.start_freezing_worker("outputs", "150"), cluster.start_worker()
+    zombie, other = cluster.start_freezing_worker("outputs"), cluster.start_worker()
     play_head(cluster, log)
     freeze_and_thaw(cluster, log, zombie, other)
     assert any(len(told) > 1 for told in cluster.verdicts_by_ordinal().values()), "nothing was told twice"
@@ -286,6 +288,7 @@ def test_a_former_owner_stays_fenced_when_the_broker_forgets_idle_producers_soon
     make_broker: Any, prefix: str, tmp_path: Path, log: Log, undisturbed: Undisturbed
 ) -> None:
     # The id lives on because its owner takes the partition again, every 1.8 s; a session (6 s) fits into what is left.
+    # Without that the id would be forgotten when the other worker takes over, and the former owner would not be fenced.
     broker = make_broker(
         properties={
             "transactional.id.expiration.ms": "12000",
@@ -294,7 +297,7 @@ def test_a_former_owner_stays_fenced_when_the_broker_forgets_idle_producers_soon
     )
     retake = {"SLAWATCH_ENGINE__RETAKE_HOURS": "0.0005"}
     with Cluster(broker.bootstrap, prefix, tmp_path, partitions=4, **retake) as cluster:
-        zombie, other = cluster.start_freezing_worker("state-write", "20s"), cluster.start_worker()
+        zombie, other = cluster.start_freezing_worker("state-write"), cluster.start_worker()
         play_head(cluster, log)
         freeze_and_thaw(cluster, log, zombie, other)
         assert_same(cluster, log, undisturbed)

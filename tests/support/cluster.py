@@ -173,9 +173,17 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
-    def start_freezing_worker(self, where: str, when: str, **settings: str) -> Worker:
-        """Start a worker that freezes itself; see ``freezing_worker.py``."""
-        return self.start_worker(script=(str(FREEZING_WORKER), where, when), **settings)
+    def start_freezing_worker(self, where: str, **settings: str) -> Worker:
+        """Start a worker that freezes itself at a place named in ``freezing_worker.py``, once :meth:`freeze` is called."""
+        return self.start_worker(script=(str(FREEZING_WORKER), where, str(self._freeze_file)), **settings)
+
+    def freeze(self) -> None:
+        """Let the freezing worker freeze when it next comes to its place."""
+        self._freeze_file.touch()
+
+    @property
+    def _freeze_file(self) -> Path:
+        return self.folder / "freeze"
 
     def start_playing(self, log: Path, *arguments: str) -> ChildProcess:
         """Play a log in the background."""

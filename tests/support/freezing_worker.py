@@ -1,10 +1,10 @@
-"""A worker that freezes itself (SIGSTOP) at one exact place: ``freezing_worker.py outputs|state-write WHEN``.
+"""A worker that freezes itself (SIGSTOP) at one exact place: ``freezing_worker.py outputs|state-write FILE``.
 
 ``outputs``: a step's state is acknowledged, and its outputs, verdicts among them, are about to be sent.
 ``state-write``: a step of the tickets is computed and about to be written.
 
-WHEN is a number (the n-th time it comes there) or seconds (``12s``: the first time after them). From then on it does
-what every worker does. The place can't be met from outside.
+It freezes once, the first time it comes there and FILE exists, and does from then on what every worker does. The place
+can't be met from outside.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -26,17 +26,14 @@ from streams.topics import TICKETS_STATE, VERDICTS
 
 
 class _Freeze:
-    def __init__(self, when: str) -> None:
-        seconds, calls = (float(when[:-1]), 1) if when.endswith("s") else (0.0, int(when))
-        self._not_before = time.monotonic() + seconds
-        self._calls_left = calls
+    def __init__(self, file: Path) -> None:
+        self._file: Path | None = file
 
     def here(self) -> None:
-        if self._calls_left and time.monotonic() >= self._not_before:
-            self._calls_left -= 1
-            if not self._calls_left:
-                # To this very thread: it does not get one instruction further.
-                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+        if self._file is not None and self._file.exists():
+            self._file = None
+            # To this very thread: it does not get one instruction further.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def freeze_before_outputs(freeze: _Freeze) -> None:
@@ -63,7 +60,7 @@ def freeze_before_state_write(freeze: _Freeze) -> None:
 
 
 if __name__ == "__main__":
-    place, freeze = sys.argv[1], _Freeze(sys.argv[2])
+    place, freeze = sys.argv[1], _Freeze(Path(sys.argv[2]))
     {"outputs": freeze_before_outputs, "state-write": freeze_before_state_write}[place](freeze)
     try:
         worker()

@@ -61,6 +61,13 @@ def test_others_always_pass(name: str, level: int) -> None:
         assert log.say("the same", name=name, level=level) == "the same"
 
 
+def test_tracebacks_always_pass() -> None:
+    repeats = RepeatFilter(("aiokafka",))
+    fault = (ValueError, ValueError("broken"), None)
+    for _ in range(3):
+        assert repeats.filter(logging.LogRecord("aiokafka", logging.ERROR, "client.py", 1, "failed", (), fault))
+
+
 def test_another_message_level_or_logger_is_no_repetition() -> None:
     log = Log()
     log.say("the same")

@@ -238,6 +238,11 @@ def test_settings_that_faust_does_not_pass_on_are_read_when_the_consumer_starts(
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source
 
 
+def test_ends_of_logs_are_asked_for_under_the_isolation_of_the_reader() -> None:
+    """An end that lies behind open transactions would never be reached, and time would stand still."""
+    assert "OffsetRequest(-1, self._isolation_level" in inspect.getsource(Fetcher._proc_offset_request)
+
+
 def test_records_can_be_handed_out_as_they_are() -> None:
     builder = MessageAccumulator(
         None, 100_000, 0, 1.0, loop=SimpleNamespace(create_future=lambda: None)
