@@ -134,4 +134,5 @@ async def _close(producer: Any) -> None:
         await asyncio.wait_for(producer.stop(), _CLOSE_SECONDS)
     except TimeoutError:
         producer._sender.sender_task.cancel()
+        await asyncio.gather(producer._sender.sender_task, return_exceptions=True)
         await producer.client.close()

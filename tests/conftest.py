@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis  # noqa: F401 - else its plugin imports it while the session ends, amid the collection of garbage
 import pytest
 
 from streams.broker import Broker, obtain_broker
