@@ -157,6 +157,7 @@ class PartitionRunner:
             What the restored outbox slots hold.
         """
         slots = sorted(outbox, key=lambda slot: slot[0])
+        self._busy = True  # until the outbox is told: whoever drains waits for it, too
         self._tasks = [
             asyncio.create_task(self._guard(lambda: self._run(slots)), name=f"{self._label} steps"),
             asyncio.create_task(self._guard(self._tell), name=f"{self._label} outputs"),
@@ -207,6 +208,8 @@ class PartitionRunner:
     async def _run(self, outbox: list[tuple[int, list[Output]]]) -> None:
         for _, outputs in outbox:
             await self._sender.send(outputs)
+        self._busy = False
+        self._progressed.set()
         more = False
         while True:
             chunk = await self._next_chunk(0.0 if more else self._tick_seconds)

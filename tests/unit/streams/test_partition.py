@@ -290,6 +290,23 @@ async def test_drain_waits_for_chunks_that_wait_for_steps_and_for_outputs() -> N
         assert broker.committed == 4
 
 
+async def test_drain_waits_until_the_outbox_of_a_former_owner_has_been_sent_again() -> None:
+    broker = Broker(records("a"))
+    async with running(broker) as former:
+        await former.feed(0, 1)
+        await former.settle()
+    process = Process(broker)
+    process.sender.gate.clear()
+    await process.rebalance()
+    draining = asyncio.create_task(process.stage.drain())
+    await turns()
+    assert not draining.done()
+    process.sender.gate.set()
+    await asyncio.wait_for(draining, 5)
+    assert len(broker.sent["counts", 1]) == 2
+    await process.stage.stop()
+
+
 async def test_a_chunk_just_handed_over_counts_at_every_turn_of_the_loop() -> None:
     """Between queue and step there is no moment at which nothing seems to be under way."""
     broker = Broker(records(*"ab"))
