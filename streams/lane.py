@@ -55,7 +55,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -65,6 +65,7 @@ from faust.exceptions import ImproperlyConfigured
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, ConsumerMessage
+from typing_extensions import override
 
 from streams.system_clock import now_ms
 
@@ -212,18 +213,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect; heartbeats are watched from here on, also those of a worker that gets no partition to fetch."""
         await super().on_start()
-        self._watch_heartbeats(self._ensure_consumer())
+        consumer = self._ensure_consumer()
+        consumer._fetcher._records = _FetchResults(self.consumer.batch_size)
+        self._watch_heartbeats(consumer)
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
     ) -> Any:
-        size_of = self.consumer.batch_size
-        # A copy: seeks and rebalances change it, and they come from another thread.
-        for tp, result in list(consumer._fetcher._records.items()):
-            parts = getattr(result, "_partition_records", None)
-            if parts is not None and tp in active_partitions and size_of(tp.topic):
-                parts._consumer_record = _as_is
-        # What arrives while this waits are ConsumerRecords: the same attributes and more.
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         for tp, fetched in records.items():
             if fetched:
@@ -287,6 +283,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Looked at last: where a seek has come between, a position from before it may stand beside a note of what was
         # handed out after it, as if records that were dropped from the queues had never been there.
         return {} if self.consumer.seeking or self.consumer.seeks != seeks else watermarks
+
+
+class _FetchResults(OrderedDict[TP, Any]):
+    """Fetched and not yet handed out, by partition; records of batch topics are handed out as they are.
+
+    It has to happen where they come in: nearly all of them do while a fetch waits for them.
+    """
+
+    def __init__(self, batch_size: Callable[[str], int]) -> None:
+        super().__init__()
+        self._batch_size = batch_size
+
+    @override
+    def __setitem__(self, tp: TP, result: Any) -> None:
+        parts = getattr(result, "_partition_records", None)  # an error has none
+        if parts is not None and self._batch_size(tp.topic):
+            parts._consumer_record = _as_is
+        super().__setitem__(tp, result)
 
 
 def _as_is(_: Any, record: Any) -> Any:

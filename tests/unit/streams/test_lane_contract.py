@@ -259,6 +259,20 @@ def test_records_can_be_handed_out_as_they_are() -> None:
     assert records.next_fetch_offset == 1
 
 
+def test_what_is_fetched_is_kept_in_one_mapping_by_partition() -> None:
+    """So that one of ours, put in its place before the first fetch, sees every result."""
+    source = inspect.getsource(Fetcher)
+    assert source.count("self._records = ") == 1
+    assert "self._records = collections.OrderedDict()" in source
+    assert "self._records[tp] = FetchResult(" in source
+    kept = lane._FetchResults({"batched": 10}.get)
+    for topic in ("batched", "other"):
+        kept[TP(topic, 0)] = SimpleNamespace(_partition_records=SimpleNamespace(_consumer_record=None))
+    kept[TP("batched", 1)] = SimpleNamespace(error="no records")
+    assert kept[TP("batched", 0)]._partition_records._consumer_record is lane._as_is
+    assert kept[TP("other", 0)]._partition_records._consumer_record is None
+
+
 def test_a_fetch_result_is_dropped_if_the_position_has_moved_since() -> None:
     """So that a seek in the consumer's own thread can't be undone by a fetch."""
     state = SimpleNamespace(paused=False, position=5)
