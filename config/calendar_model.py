@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 import holidays
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     PrivateAttr,
@@ -27,7 +28,7 @@ from config.faults import Problem, StrictModel, problem, problems, shown, sugges
 from config.fields import DateText, Identifier, TimezoneName
 from config.icalendar_dates import ICalendarError, all_day_dates
 from sla.calendar import Calendar
-from sla.calendar_spec import WEEKDAYS, CalendarSpec, Minutes, faults_of, parse_hours
+from sla.calendar_spec import NO_HOURS, WEEKDAYS, CalendarSpec, Combination, Minutes, faults_of, parse_hours
 from sla.errors import CalendarError
 
 HOLIDAY_YEARS: Final = range(2000, 2051)
@@ -115,11 +116,16 @@ def _readable(day: Any) -> Iterator[Minutes]:
                 yield parse_hours(text)
 
 
+def _none_means(default: Any) -> BeforeValidator:
+    """Return a validator for which null is a field left out: every part of the holidays is optional."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
 class HolidaysModel(StrictModel):
     """Days on which the calendar is closed."""
 
-    dates: tuple[DateText, ...] = Field((), description="Single days, 2026-03-19.")
-    yearly: tuple[_YearlyText, ...] = Field((), description="Days of every year, 12-25.")
+    dates: Annotated[tuple[DateText, ...], _none_means(())] = Field((), description="Single days, 2026-03-19.")
+    yearly: Annotated[tuple[_YearlyText, ...], _none_means(())] = Field((), description="Days of every year, 12-25.")
     country: str | None = Field(None, description="Public holidays of a country, ISO 3166 code such as ID.")
     subdivision: str | None = Field(None, description="And of its state or province, such as BE.")
     ics: str | None = Field(None, description="All-day events of an iCalendar file, relative to this one.")
@@ -188,28 +194,124 @@ def _of_file(name: str, info: ValidationInfo) -> frozenset[date]:
         raise problem(f"{name}: {error}") from error
 
 
+_COMBINATIONS: Final = {
+    "intersection_of": Combination.INTERSECTION,
+    "union_of": Combination.UNION,
+}
+"""Fields that make a calendar of others."""
+
+_OWN_FIELDS: Final = ("timezone", "hours")
+
+
+def _one_of(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = [{"required": list(_OWN_FIELDS)}, *({"required": [name]} for name in _COMBINATIONS)]
+
+
 class CalendarModel(StrictModel):
     """One business calendar. Reading it resolves its holidays, see :data:`HOLIDAY_YEARS`."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of)
 
     unsupported: ClassVar[frozenset[str]] = frozenset()
 
     kind: Literal["Calendar"]
     id: Identifier = Field(description="Unique over all calendars.")
-    timezone: TimezoneName = Field(description="IANA time zone of the hours and holidays.")
-    hours: HoursModel = Field(description="08:00-17:00; 22:00-06:00 runs over midnight; 00:00-24:00 is a whole day.")
-    holidays: HolidaysModel = Field(default_factory=HolidaysModel)
+    timezone: TimezoneName | None = Field(
+        None, description="IANA time zone of the hours and holidays. Of a combined calendar: the first part's."
+    )
+    hours: HoursModel | None = Field(
+        None, description="08:00-17:00; 22:00-06:00 runs over midnight; 00:00-24:00 is a whole day."
+    )
+    holidays: Annotated[HolidaysModel, _none_means({})] = Field(default_factory=HolidaysModel)
+    intersection_of: tuple[Identifier, ...] | None = Field(
+        None, description="Instead of hours: open when all of these calendars are."
+    )
+    union_of: tuple[Identifier, ...] | None = Field(
+        None, description="Instead of hours: open when any of these calendars is."
+    )
+
+    _parts: tuple[CalendarModel, ...] = PrivateAttr(default=())
+
+    @classmethod
+    @override
+    def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        """A calendar has hours of its own, or is made of two others or more."""
+        given = [name for name in _COMBINATIONS if data.get(name) is not None]
+        if not given:
+            yield from (((name,), "missing") for name in _OWN_FIELDS if data.get(name) is None)
+            return
+        yield from (((name,), f"stands beside {given[0]}: write one of them") for name in given[1:])
+        for name in ("hours", "holidays"):
+            if data.get(name):
+                yield (name,), f"stands beside {given[0]}: hours and holidays are those of the calendars named there"
+        for name in given:
+            parts = data[name]
+            if not isinstance(parts, (list, tuple)):
+                continue
+            if len(parts) < 2:
+                yield (name,), "names two calendars or more"
+            for index, part in enumerate(parts):
+                if part == data.get("id"):
+                    yield (name, index), "is this calendar itself"
+                elif part in parts[:index]:
+                    yield (name, index), f"{shown(part)} stands there twice"
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
-        try:
-            Calendar(self.to_domain())
-        except CalendarError as error:
-            fault = str(error).removeprefix(f"calendar {self.id!r} ")
-            raise problems("hours", [(("hours",), fault)]) from error
+        if self.combination is None and self.hours is not None and self.timezone is not None:
+            try:
+                Calendar(self.to_domain())
+            except CalendarError as error:
+                raise problems("hours", [(("hours",), self._without_name(error))]) from error
         return self
 
+    @property
+    def combination(self) -> Combination | None:
+        """How the calendar is made of others; None if it has hours of its own."""
+        return next((how for name, how in _COMBINATIONS.items() if getattr(self, name) is not None), None)
+
+    @property
+    def part_ids(self) -> tuple[str, ...]:
+        """Ids of the calendars it is made of."""
+        return self.intersection_of or self.union_of or ()
+
+    @property
+    def parts(self) -> tuple[CalendarModel, ...]:
+        """The calendars it is made of, once they are brought together."""
+        return self._parts
+
+    def made_of(self, parts: Iterable[CalendarModel]) -> Self:
+        """Return this combined calendar together with its parts, which are in the order of :attr:`part_ids`.
+
+        A document only names them. Reading a folder, a file or a register document brings them together; before that
+        the calendar can't be compiled.
+
+        Raises
+        ------
+        CalendarError
+            If it never opens.
+        """
+        combined = self.model_copy()
+        combined._parts = tuple(parts)  # noqa: SLF001 - of the copy
+        Calendar(combined.to_domain())
+        return combined
+
     def to_domain(self) -> CalendarSpec:
-        """Return the domain's specification, every holiday resolved."""
+        """Return the domain's specification, every holiday resolved.
+
+        Raises
+        ------
+        CalendarError
+            If the calendar is made of others that have not been brought together with it.
+        """
+        if self.combination is not None:
+            if len(self._parts) != len(self.part_ids):
+                raise CalendarError(f"calendar {self.id!r} is made of {', '.join(self.part_ids)}, which are not here")
+            parts = tuple(part.to_domain() for part in self._parts)
+            timezone = self.timezone or parts[0].timezone
+            return CalendarSpec(self.id, timezone, NO_HOURS, combination=self.combination, parts=parts)
+        assert self.hours is not None, "checked"
+        assert self.timezone is not None, "checked"
         return CalendarSpec(
             id=self.id,
             timezone=self.timezone,
@@ -217,3 +319,6 @@ class CalendarModel(StrictModel):
             closed_dates=self.holidays.closed_dates,
             closed_yearly=frozenset(self.holidays.yearly),
         )
+
+    def _without_name(self, error: CalendarError) -> str:
+        return str(error).removeprefix(f"calendar {self.id!r} ")

@@ -21,10 +21,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
 
+from typing_extensions import override
+
 from sla.calendar_spec import (
     DAY_MINUTES,
     WEEKDAYS,
     CalendarSpec,
+    Combination,
     Minutes,
     faults_of,
     format_hours,
@@ -34,6 +37,7 @@ from sla.calendar_spec import (
 from sla.contract import DeadlineAt
 from sla.errors import CalendarError, EmptyCalendarError
 from sla.units import DAY_MS, MINUTE_MS, EpochMs, datetime_of, format_instant, ms_of
+from sla.window_sets import intersection_of, union_of
 from sla.zones import CivilZone
 
 __all__ = [
@@ -97,6 +101,15 @@ class WorkCalendar(Protocol):
         """Return the windows (open_ms, close_ms) in ``[from, until)``, clipped, ascending, none touching another."""
         ...
 
+    def zone_at(self, instant_ms: int) -> CivilZone:
+        """Return the civil time in which the calendar counts its days at an instant."""
+        ...
+
+    @override
+    def __hash__(self) -> int:
+        """Return the identity of the calendar: answers about it may be remembered."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ElapsedCalendar:
@@ -136,6 +149,10 @@ class ElapsedCalendar:
         if from_ms < until_ms:
             yield EpochMs(from_ms), EpochMs(until_ms)
 
+    def zone_at(self, instant_ms: int) -> CivilZone:  # noqa: ARG002
+        """Return UTC: elapsed time has no days of its own."""
+        return CivilZone("UTC")
+
 
 class Calendar:
     """A compiled business calendar.
@@ -165,6 +182,7 @@ class Calendar:
         "_from_ms",
         "_last_year",
         "_opens",
+        "_parts",
         "_until_ms",
         "_week",
         "_zone",
@@ -177,7 +195,10 @@ class Calendar:
             raise CalendarError(f"calendar {spec.id!r}: " + "; ".join(faults))
         self._zone = CivilZone(spec.timezone)
         self._week = windows_by_civil_date(spec.weekly)
+        self._parts = tuple(map(Calendar, spec.parts))
         self._require_an_opening()
+        # Looking for an opening has compiled years of the parts that nobody may ask for.
+        self._parts = tuple(map(Calendar, spec.parts))
         # Segment 0 is empty and marks where the compiled range begins: every instant in range has a segment at or
         # before it. `_before[i]` is W(opens[i]).
         self._opens: list[int] = []
@@ -288,7 +309,16 @@ class Calendar:
             if close_ms > from_ms
         )
 
+    def zone_at(self, instant_ms: int) -> CivilZone:  # noqa: ARG002
+        """Return the civil time in which the calendar counts its days at an instant."""
+        return self._zone
+
     def _require_an_opening(self) -> None:
+        if self._parts:
+            if not any(True for year in _PROBED_YEARS for _ in self._windows_of(year)):
+                parts = " and ".join(repr(part.id) for part in self._parts)
+                raise EmptyCalendarError(f"calendar {self.id!r} never opens: {parts} are never open together")
+            return
         if not any(self._week):
             raise EmptyCalendarError(f"calendar {self.id!r} never opens: no day of the week has hours")
         leap_year = (date(2000, 1, 1) + timedelta(days=n) for n in range(366))
@@ -361,6 +391,9 @@ class Calendar:
 
     def _windows_of(self, year: int) -> Iterator[tuple[int, int]]:
         """Yield the windows of a local year's dates, ascending by opening; they may touch or overlap."""
+        if self._parts:
+            yield from self._combined_windows(self._start_of(year), self._start_of(year + 1))
+            return
         spec, week = self.spec, self._week
         first = date(year, 1, 1).toordinal()
         for ordinal in range(first, date(year, 12, 31).toordinal() + 1):
@@ -369,6 +402,12 @@ class Calendar:
                 day = date.fromordinal(ordinal)
                 if not spec.is_closed(day):
                     yield from self._windows_on(day, windows)
+
+    def _combined_windows(self, from_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
+        # No instant from LATEST_MS on can be asked for, so nothing is lost by leaving out the last millisecond.
+        from_ms, until_ms = max(from_ms, EARLIEST_MS), min(until_ms, LATEST_MS - 1)
+        windows = [part.windows_between(from_ms, until_ms) for part in self._parts]
+        return intersection_of(windows) if self.spec.combination is Combination.INTERSECTION else union_of(windows)
 
     def _windows_on(self, day: date, windows: tuple[Minutes, ...]) -> Iterator[tuple[int, int]]:
         zone = self._zone

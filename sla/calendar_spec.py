@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import Final
 
 from sla.errors import CalendarError
@@ -17,13 +18,26 @@ Minutes = tuple[int, int]
 """Opening and closing minute of the local day."""
 
 DAY_MINUTES: Final = 1440
+
+NO_HOURS: Final[tuple[tuple[Minutes, ...], ...]] = ((),) * 7
+"""The week of a calendar that is made of others: it has no hours of its own."""
+
 _WEEK_MINUTES: Final = 7 * DAY_MINUTES
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})")
 
 
+class Combination(StrEnum):
+    """How a calendar is made of others."""
+
+    INTERSECTION = "intersection"
+    """Open when all of them are: the hours of an OLA inside those of the SLA it supports."""
+    UNION = "union"
+    """Open when any of them is: two shifts, or teams that follow the sun."""
+
+
 @dataclass(frozen=True, slots=True)
 class CalendarSpec:
-    """A business calendar as it is written down.
+    """A business calendar as it is written down: with hours of its own, or made of others.
 
     Attributes
     ----------
@@ -37,6 +51,11 @@ class CalendarSpec:
         Holidays by date.
     closed_yearly : frozenset of (month, day)
         Holidays of every year; (2, 29) applies in leap years.
+    combination : Combination or None
+        How it is made of ``parts``; None: it has hours of its own. A combined calendar has neither hours nor holidays
+        beside those of its parts (``weekly`` is :data:`NO_HOURS`); its time zone is the one its days are shown in.
+    parts : tuple of CalendarSpec
+        Two or more if it is combined; they may be combined themselves.
     """
 
     id: str
@@ -44,9 +63,11 @@ class CalendarSpec:
     weekly: tuple[tuple[Minutes, ...], ...]
     closed_dates: frozenset[date] = field(default=frozenset())
     closed_yearly: frozenset[tuple[int, int]] = field(default=frozenset())
+    combination: Combination | None = None
+    parts: tuple[CalendarSpec, ...] = ()
 
     def is_closed(self, day: date) -> bool:
-        """Tell whether a civil date is a holiday."""
+        """Tell whether a civil date is a holiday of this calendar itself (not of one it is made of)."""
         return day in self.closed_dates or (day.month, day.day) in self.closed_yearly
 
 
@@ -102,6 +123,10 @@ def faults_of(spec: CalendarSpec) -> list[str]:
         CivilZone(spec.timezone)
     except CalendarError as error:
         faults.append(str(error))
+    if spec.combination is not None:
+        faults.extend(_faults_of_combination(spec))
+    elif spec.parts:
+        faults.append("it has parts, and nothing says how they are combined")
     if len(spec.weekly) != len(WEEKDAYS):
         faults.append(f"a week has 7 days, from Monday to Sunday, not {len(spec.weekly)}")
         return faults
@@ -128,6 +153,20 @@ def faults_of(spec: CalendarSpec) -> list[str]:
         except ValueError:
             faults.append(f"holiday {month:02d}-{day:02d} is no day of the year")
     return faults
+
+
+def _faults_of_combination(spec: CalendarSpec) -> list[str]:
+    faults = []
+    if len(spec.parts) < 2:
+        faults.append(f"{_a(spec.combination)} needs two calendars or more")
+    if any(spec.weekly) or spec.closed_dates or spec.closed_yearly:
+        faults.append(f"{_a(spec.combination)} has no hours and holidays of its own")
+    faults.extend(f"{part.id}: {fault}" for part in spec.parts for fault in faults_of(part))
+    return faults
+
+
+def _a(combination: Combination | None) -> str:
+    return "an intersection" if combination is Combination.INTERSECTION else "a union"
 
 
 def windows_by_civil_date(weekly: tuple[tuple[Minutes, ...], ...]) -> tuple[tuple[Minutes, ...], ...]:

@@ -1,13 +1,9 @@
-"""Laws of business time, and a slow oracle that looks at every minute."""
+"""Laws of business time, and every answer beside those of an oracle that looks at every minute."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
-from itertools import accumulate, pairwise
-from zoneinfo import ZoneInfo
+from datetime import date
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -18,102 +14,10 @@ from sla.contract import DeadlineAt, TimeBase, Within
 from sla.duration import MAX_DURATION_MS, format_duration, parse_within
 from sla.errors import CalendarError
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS, ms_of
+from tests.property.minute_oracle import FIRST, LAST, MINUTES, Oracle, shown_in, start_of
 from tests.property.strategies import HARD_WEEKS, calendar_specs, instants_ms
 
 pytestmark = pytest.mark.property
-
-DAYS = 9
-MINUTES = DAYS * 1440
-# Nothing is asked about the outer days: the oracle can't know windows that begin before its first minute.
-FIRST, LAST = 1440 + 1, MINUTES - 1440 - 1
-
-
-def _start(first_day: date) -> datetime:
-    return datetime.combine(first_day - timedelta(days=1), time(), UTC)
-
-
-class Shown:
-    """What the zone's clocks show at every UTC minute from the day before ``first_day``."""
-
-    def __init__(self, zone: str, first_day: date) -> None:
-        tz, start = ZoneInfo(zone), _start(first_day)
-        instants = [start + timedelta(minutes=n) for n in range(MINUTES)]
-        self.local = [instant.astimezone(tz).replace(tzinfo=None, fold=0) for instant in instants]
-        self.first: dict[datetime, int] = {}
-        self.last: dict[datetime, int] = {}
-        self.of_date: dict[date, list[int]] = defaultdict(list)
-        for n, local in enumerate(self.local):
-            self.first.setdefault(local, n)
-            self.last[local] = n
-            self.of_date[local.date()].append(n)
-        first, last = min(self.of_date), max(self.of_date)
-        self.dates = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        """Skipped dates included."""
-
-    def first_after(self, local: datetime) -> int:
-        return next((n for n, shown in enumerate(self.local) if shown > local), MINUTES)
-
-
-_shown = cache(Shown)
-
-
-@dataclass
-class Oracle:
-    """Business time by looking at every minute of a week, with what clocks show as its only knowledge of zones.
-
-    The rules, said anew in terms of what clocks show:
-
-    - a window of a civil date opens when clocks first show its opening (or, if they never do, when they first show
-      something later) and closes when they last show its closing (or, if never, at that same first moment);
-    - a window up to 24:00 closes after the last minute that shows its date;
-    - hours after midnight belong to the next civil date;
-    - no minute that shows a holiday's date is open.
-    """
-
-    spec: CalendarSpec
-    shown: Shown
-
-    def __post_init__(self) -> None:
-        opened = bytearray(MINUTES)
-        for day in self.shown.dates:
-            for opens, closes in self._hours_on(day):
-                for n in range(self._opening(day, opens), self._closing(day, closes)):
-                    opened[n] = 1
-        for day in filter(self._is_holiday, self.shown.dates):
-            for n in self.shown.of_date.get(day, ()):
-                opened[n] = 0
-        self.opened = bytes(opened)
-        self.worked = [0, *accumulate(opened)]
-        """Minutes worked before each minute."""
-
-    def _is_holiday(self, day: date) -> bool:
-        return day in self.spec.closed_dates or (day.month, day.day) in self.spec.closed_yearly
-
-    def _hours_on(self, day: date) -> list[tuple[int, int]]:
-        if self._is_holiday(day):
-            return []
-        own = [(opens, min(closes, 1440)) for opens, closes in self.spec.weekly[day.weekday()]]
-        night = [(0, closes - 1440) for _, closes in self.spec.weekly[day.weekday() - 1] if closes > 1440]
-        return own + night
-
-    def _opening(self, day: date, minute: int) -> int:
-        local = datetime.combine(day, time()) + timedelta(minutes=minute)
-        return self.shown.first[local] if local in self.shown.first else self.shown.first_after(local)
-
-    def _closing(self, day: date, minute: int) -> int:
-        if minute == 1440:
-            return max(self.shown.of_date.get(day, ()), default=-1) + 1
-        local = datetime.combine(day, time()) + timedelta(minutes=minute)
-        return self.shown.last[local] if local in self.shown.last else self.shown.first_after(local)
-
-    def used_up(self, start: int, minutes: int) -> int:
-        """Return the first minute by which so many minutes have been worked."""
-        return next(n for n in range(start, MINUTES) if self.worked[n] - self.worked[start] == minutes)
-
-    def next_open(self, start: int) -> int | None:
-        """Return the first open minute from ``start``, if there is one in the inner days."""
-        return next((n for n in range(start, LAST) if self.opened[n]), None)
-
 
 MOMENTS = st.lists(st.integers(FIRST, LAST), min_size=2, max_size=12).map(sorted)
 
@@ -123,9 +27,9 @@ MOMENTS = st.lists(st.integers(FIRST, LAST), min_size=2, max_size=12).map(sorted
 @given(st.data())
 def test_every_answer_agrees_with_a_look_at_every_minute(zone: str, first_day: date, data: st.DataObject) -> None:
     spec, moments = data.draw(calendar_specs(zone, first_day)), data.draw(MOMENTS)
-    oracle = Oracle(spec, _shown(zone, first_day))
+    oracle = Oracle(spec, shown_in(zone, first_day))
     calendar = Calendar(spec)
-    start_ms = ms_of(_start(first_day))
+    start_ms = ms_of(start_of(first_day))
     for a, b in ((FIRST, LAST), *pairwise(moments)):
         shown = bytearray(MINUTES)
         for open_ms, close_ms in calendar.windows_between(start_ms + a * MINUTE_MS, start_ms + b * MINUTE_MS):

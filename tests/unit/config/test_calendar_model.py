@@ -56,6 +56,11 @@ def test_a_calendar_without_holidays_has_none() -> None:
     assert (spec.closed_dates, spec.closed_yearly) == (frozenset(), frozenset())
 
 
+def test_null_is_a_field_left_out() -> None:
+    parts = ("dates", "yearly", "country", "subdivision", "ics")
+    assert calendar(holidays=None) == calendar(holidays=dict.fromkeys(parts)) == calendar()
+
+
 def test_around_the_clock_is_written_out() -> None:
     spec = load_agreements([REPOSITORY / "config"]).calendars["always"].to_domain()
     assert spec.weekly == (((0, 1440),),) * 7

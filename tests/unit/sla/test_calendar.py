@@ -17,6 +17,7 @@ from sla.calendar import (
     format_hours,
     parse_hours,
 )
+from sla.calendar_spec import NO_HOURS, Combination
 from sla.contract import DeadlineAt
 from sla.errors import CalendarError, EmptyCalendarError
 from sla.units import HOUR_MS, MINUTE_MS, parse_instant
@@ -645,3 +646,69 @@ def test_elapsed_time_always_counts() -> None:
 def test_a_calendar_knows_its_id() -> None:
     office: WorkCalendar = OFFICE
     assert office.id == "test"
+
+
+# --- calendars made of others ---
+
+
+def combined(combination: Combination, *parts: Calendar, timezone: str = "UTC") -> Calendar:
+    specs = tuple(part.spec for part in parts)
+    return Calendar(CalendarSpec("combined", timezone, NO_HOURS, combination=combination, parts=specs))
+
+
+BERLIN = calendar("Europe/Berlin", working_days("09:00-17:00"))
+NEW_YORK = calendar("America/New_York", working_days("09:00-17:00"), yearly=((7, 4),))
+
+
+def test_an_intersection_is_open_when_both_parts_are() -> None:
+    both = combined(Combination.INTERSECTION, BERLIN, NEW_YORK)
+    # 15:00 to 17:00 in Berlin; 14:00 to 17:00 in the weeks in which only New York keeps summer time.
+    assert worked_hours(both, "2026-03-02T00:00Z", "2026-03-03T00:00Z") == 2
+    assert worked_hours(both, "2026-03-09T00:00Z", "2026-03-10T00:00Z") == 3
+    assert both.deadline(parse_instant("2026-03-02T00:00Z"), 3 * HOUR_MS) == parse_instant("2026-03-03T15:00Z")
+    assert both.next_open(parse_instant("2026-03-02T16:00Z")) == parse_instant("2026-03-03T14:00Z")
+
+
+def test_a_union_is_open_when_any_part_is_and_a_holiday_of_one_does_not_close_it() -> None:
+    either = combined(Combination.UNION, BERLIN, NEW_YORK)
+    assert windows(either, "2025-07-03T00:00Z", "2025-07-06T00:00Z") == spans(
+        ("2025-07-03T07:00Z", "2025-07-03T21:00Z"), ("2025-07-04T07:00Z", "2025-07-04T15:00Z")
+    )
+
+
+def test_shifts_that_follow_each_other_are_one_window() -> None:
+    around = combined(
+        Combination.UNION,
+        *(calendar("UTC", every_day(hours)) for hours in ("00:00-08:00", "08:00-16:00", "16:00-24:00")),
+    )
+    assert windows(around, "2025-12-30T12:00Z", "2026-01-02T12:00Z") == spans(
+        ("2025-12-30T12:00Z", "2026-01-02T12:00Z")
+    )
+
+
+def test_a_combination_covers_the_same_years_as_its_parts() -> None:
+    def both() -> Calendar:
+        return combined(Combination.INTERSECTION, BERLIN, NEW_YORK)
+
+    assert both().worked_between(EARLIEST_MS, parse_instant("1900-01-08T00:00Z")) > 0
+    # Friday, 31 December 2399, is the last day.
+    assert worked_hours(both(), "2399-12-31T00:00Z", "2399-12-31T23:59:59.999Z") == 2
+    with pytest.raises(CalendarError, match="outside what calendars cover"):
+        both().deadline(LATEST_MS - HOUR_MS, 400 * HOUR_MS)
+
+
+def test_parts_that_are_never_open_together_are_refused() -> None:
+    night = calendar("Europe/Berlin", working_days("20:00-24:00"))
+    with pytest.raises(EmptyCalendarError, match="never open together"):
+        combined(Combination.INTERSECTION, BERLIN, night)
+
+
+def test_faults_of_a_combination_are_named_with_the_part() -> None:
+    bad = CalendarSpec("bad", "Europe/Berln", NO_HOURS)
+    spec = CalendarSpec("c", "UTC", only(0, "08:00-09:00"), combination=Combination.UNION, parts=(bad,))
+    found = faults_of(spec)
+    assert found[:2] == ["a union needs two calendars or more", "a union has no hours and holidays of its own"]
+    assert found[2].startswith("bad: unknown time zone 'Europe/Berln'")
+    assert faults_of(CalendarSpec("c", "UTC", NO_HOURS, parts=(bad, bad))) == [
+        "it has parts, and nothing says how they are combined"
+    ]
