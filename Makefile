@@ -78,6 +78,7 @@ reference: $(READY) ## write the generated pages of docs/reference anew
 	$(BIN)/slawatch settings --markdown > docs/reference/settings.md
 	$(BIN)/python -m streams.topics_reference > docs/reference/topics.md
 	$(BIN)/python -m export.catalogue > docs/reference/metrics.md
+	$(BIN)/python -m streams.event_reference
 
 format: $(READY) ## format the code, apply safe fixes
 	$(BIN)/ruff format .

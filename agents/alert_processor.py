@@ -1,4 +1,10 @@
-"""Alert states in, what must be pushed kept in the book: the alert book behind the stage's seam."""
+"""Alert states in, what must be pushed kept in the book: the alert book behind the stage's seam.
+
+An alert that is over, and that nobody has to be told of any more, is deleted from its compacted topic by a tombstone.
+Meanwhile it may have begun to fire again: the one who decides that does not know of the tombstone, which then comes
+last and would hide an alert that fires from everybody who reads the topic later. So whoever reads a tombstone of an
+alert that fires, by whomever, publishes it once more.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +19,8 @@ from export.alert_book import AlertBook
 from export.catalogue import EventResult
 from export.pushed_alert import InvalidAlertError
 from sla.events import Reason, Rejected
-from sla.outcome import Alert
-from streams.codecs import decode_alert
+from sla.outcome import Alert, AlertState
+from streams.codecs import decode_alert, encode_alert
 from streams.dead_letters import dead_letter
 from streams.processor import StepResult
 from streams.state_rows import Output, Position, provenance_of
@@ -44,12 +50,15 @@ class AlertProcessor:
     ) -> None:
         self.partition = partition
         self._source = topics.name(ALERTS)
+        self._label = f"{self._source}/{partition}"
         self._dead_letters = topics.name(DEAD_LETTERS)
         self._observer = observer
         self._wall_ms = now_ms
         self._runbook_url = links.runbook_url
         self._ordinals: dict[str, int] = {}
         self._outputs: list[Output] = []
+        self._resolved: set[str] = set()
+        """Alerts the records of this step resolved."""
         self.book = AlertBook(
             resend_ms=int(settings.resend_seconds * 1000),
             resolve_resend_ms=int(settings.resolve_resend_seconds * 1000),
@@ -81,16 +90,19 @@ class AlertProcessor:
         applied = duplicates = 0
         for index in range(start, len(records)):
             record = records[index]
+            if record.value is None:
+                applied += 1
+                self._publish_again(record.key)
+                continue
             provenance = provenance_of(record.headers or ())
             if provenance is not None:
                 source, ordinal = provenance
+                if source == self._label:
+                    continue  # published again by us: no decision, and by now it may be over
                 if ordinal <= self._ordinals.get(source, -1):
                     duplicates += 1  # sent again
                     continue
                 self._ordinals[source] = ordinal
-            if record.value is None:
-                duplicates += 1  # a tombstone: the alert was resolved long ago
-                continue
             alert = decode_alert(record.value)
             if isinstance(alert, Rejected):
                 self._to_dead_letters(record, alert)
@@ -101,6 +113,8 @@ class AlertProcessor:
                 self._to_dead_letters(record, Rejected(Reason.MALFORMED, str(error)))
             else:
                 applied += 1
+                if alert.state is AlertState.RESOLVED:
+                    self._resolved.add(alert.id)
         if applied:
             self._observer.events(self._source, EventResult.APPLIED, applied)
         if duplicates:
@@ -112,12 +126,21 @@ class AlertProcessor:
         return False
 
     def finish(self) -> StepResult:
-        """End the step: rows of the book that changed, also by pushes since the last step."""
-        rows: dict[bytes, bytes | None] = {
-            ROW_PREFIX + alert_id.encode(): row for alert_id, row in self.book.take_changes().items()
-        }
+        """End the step: rows of the book that changed, also by pushes since the last step, and tombstones."""
+        changes = self.book.take_changes()
+        rows: dict[bytes, bytes | None] = {ROW_PREFIX + alert_id.encode(): row for alert_id, row in changes.items()}
         outputs, self._outputs = self._outputs, []
+        # Also of those the book never held or had forgotten: their resolve is the last word there is about them.
+        over = {alert_id for alert_id, row in changes.items() if row is None}
+        over.update(alert_id for alert_id in self._resolved if alert_id not in self.book)
+        outputs += [Output(self._source, self.partition, alert_id.encode(), None) for alert_id in sorted(over)]
+        self._resolved.clear()
         return StepResult(rows, outputs)
+
+    def _publish_again(self, key: bytes | None) -> None:
+        """Publish an alert that fires again, after a tombstone."""
+        if key is not None and (alert := self.book.firing(key.decode(errors="replace"))) is not None:
+            self._outputs.append(Output(self._source, self.partition, key, encode_alert(alert)))
 
     def _with_runbook(self, alert: Alert) -> Alert:
         runbook = {"runbook_url": f"{self._runbook_url}#{alert.kind.value.lower()}"}

@@ -103,6 +103,7 @@ class Gauges:
         metrics = self._application.metrics
         engine = processor.engine
         metrics.state_rows.labels(topic=topic, partition=partition).set(len(engine))
+        metrics.tickets_set_aside.labels(topic=topic, partition=partition).set(len(engine.set_aside))
         contract_of = {target.id: target.contract for target in engine.register.targets}
         for target_id, (is_open, at_risk, breached) in engine.open_counts.items():
             contract = contract_of.get(target_id)
@@ -110,7 +111,7 @@ class Gauges:
                 continue
             labels = (contract, target_id, topic, str(partition))
             self._set(metrics.clocks_open, labels, is_open)
-            self._set(metrics.clocks_at_risk, labels, max(0, at_risk - breached))
+            self._set(metrics.clocks_at_risk, labels, at_risk)
             self._set(metrics.clocks_breached_open, labels, breached)
 
     def _objectives(self, topic: str, partition: int, processor: ObjectiveProcessor) -> None:

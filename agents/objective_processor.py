@@ -8,6 +8,7 @@ from typing import Any
 from agents.observer import RecordObserver
 from config.settings import EngineSettings
 from export.catalogue import EventResult
+from sla.contract_watch import ContractWatch
 from sla.events import Reason, Rejected
 from sla.objective import ObjectiveEngine
 from sla.register import Register
@@ -39,15 +40,21 @@ class ObjectiveProcessor:
         tickets = topics[TICKETS]
         self._sources = frozenset(f"{tickets.name}/{number}" for number in range(tickets.partitions))
         self._retention_ms = int(engine.retention_days * DAY_MS) + 7 * DAY_MS
+        self._notice_ms = int(engine.contract_notice_days * DAY_MS)
+        self._partitions = topics[ROLLUPS].partitions
         self._observer = observer
         self._ordinals: dict[str, int] = {}
         self._outputs: list[Output] = []
         self.engine = ObjectiveEngine(Register(), self._sources, self._retention_ms)
+        self.contracts = self._new_watch()
 
     def restore(self, rows: Mapping[bytes, bytes], position: Position, view: Any) -> None:
         """Take over restored rows."""
         self.engine = ObjectiveEngine(view.register, self._sources, self._retention_ms)
         self.engine.load(rows.items())
+        self.contracts = self._new_watch()
+        self.contracts.load(rows.items())
+        self.contracts.set_register(view.register)
         self._ordinals = dict(position.ordinals)
 
     @property
@@ -63,6 +70,7 @@ class ObjectiveProcessor:
     def put_register(self, snapshot: Any, version: int) -> None:  # noqa: ARG002 - rows do not depend on it
         """Put a compiled register in force."""
         self.engine.set_register(snapshot.register)
+        self.contracts.set_register(snapshot.register)
 
     def read(self, records: Sequence[Any], start: int) -> int:
         """Take in all records; rows are small, so a chunk always fits into a step."""
@@ -108,10 +116,20 @@ class ObjectiveProcessor:
         """End the step."""
         outcome = self.engine.finish()
         outputs, self._outputs = self._outputs, []
+        watermark_ms = self.engine.watermark_ms
+        if watermark_ms is not None:
+            rows, alerts = self.contracts.judge(watermark_ms)
+            outcome.rows |= rows
+            outcome.alerts += alerts
         for alert in outcome.alerts:
             key = alert.id.encode()
             outputs.append(Output(self._alerts, partition_of(key, self._alert_partitions), key, encode_alert(alert)))
         return StepResult(outcome.rows, outputs)
+
+    def _new_watch(self) -> ContractWatch:
+        return ContractWatch(
+            lambda contract_id: partition_of(contract_id.encode(), self._partitions) == self.partition, self._notice_ms
+        )
 
     def _to_dead_letters(self, record: Any, rejected: Rejected) -> None:
         self._observer.events(self._source, EventResult.REJECTED, 1)

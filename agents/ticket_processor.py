@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
+
 from agents.observer import TicketObserver
 from config.settings import ClockMode, EngineSettings
 from export.catalogue import EventResult
-from sla.engine import EngineLimits, TicketEngine
+from sla.engine import TICKET_PREFIX, EngineLimits, TicketEngine
 from sla.events import Heartbeat, Reason, Rejected, TicketEvent
 from sla.outcome import Alert
 from sla.register import Register
+from sla.step import Outcome
 from sla.ticket import Added
 from sla.units import DAY_MS
 from streams.codecs import decode_ticket, encode_alert, encode_verdict, partition_of
@@ -25,9 +28,17 @@ STEP_BYTES: Final = 3_500_000
 """A step ends when its rows may reach this size; with verdicts and the outbox it stays below 8 MB."""
 
 _BYTES_PER_EVENT: Final = 700
-"""Allowance for what one event may add: its history entry, a verdict, an alert and their copies in the outbox."""
+"""Allowance for what one event may add beside its own bytes: a verdict, an alert and their copies in the outbox."""
 
 _REPEATED_KEYS: Final = 100_000
+
+_LIMIT_WINDOW: Final = 1_000
+"""Tickets looked back on for the share of them that failed in our own code."""
+
+_LOGGED_FAULTS: Final = 10
+"""Most tickets set aside that one step logs with a traceback: nearly always they have one cause."""
+
+log = structlog.get_logger(__name__)
 
 
 class OwnFaultsError(Exception):
@@ -72,6 +83,7 @@ class TicketProcessor:
         self._largest_bytes = engine.largest_event_bytes
         self._progress_ms = int(engine.progress_interval_seconds * 1000)
         self._limit = Limit(engine.dead_letter_limit_ratio)
+        self._ticket_limit = Limit(engine.dead_letter_limit_ratio, _LIMIT_WINDOW)
         self._limits = engine_limits(engine)
         self._observer = observer
         self._outputs: list[Output] = []
@@ -104,12 +116,12 @@ class TicketProcessor:
     def read(self, records: Sequence[Any], start: int) -> int:
         """Apply records until the step is full or a heartbeat leaves more rows due than one step may touch."""
         applied = heartbeats = 0
-        size = 0
+        size = 0  # of what the events add; the rows they touch are counted by the engine
         index = start
         count = len(records)
         engine = self.engine
         largest = self._largest_bytes
-        while index < count and size < STEP_BYTES:
+        while index < count and size + engine.step_bytes < STEP_BYTES:
             record = records[index]
             index += 1
             decoded = decode_ticket(record.value, record.key, largest)
@@ -118,7 +130,7 @@ class TicketProcessor:
                 rejected = self._apply(engine, ticket, event, record)
                 if rejected is None:
                     applied += 1
-                    size += _BYTES_PER_EVENT + engine.row_bytes(ticket)
+                    size += _BYTES_PER_EVENT + len(record.value)
                 else:
                     self._reject(record, rejected)
                     size += 2 * len(record.value)
@@ -149,6 +161,7 @@ class TicketProcessor:
     def finish(self) -> StepResult:
         """End the step."""
         outcome = self.engine.finish()
+        self._tell_faults(outcome)
         outputs, self._outputs = self._outputs, []
         for verdict, is_correction in outcome.verdicts:
             headers = (("slawatch-correction", b"1"),) if is_correction else ()
@@ -184,7 +197,8 @@ class TicketProcessor:
                 f"dated {(event.at_ms - record.timestamp) / 1000:.0f} s after its arrival, "
                 f"{self._skew_ms / 1000:.0f} s are allowed: check the publisher's clock and time zone",
             )
-        if not engine.knows(ticket):
+        key = TICKET_PREFIX + record.key
+        if not engine.holds(key):
             place = partition_of(record.key, self._partitions)
             if place != self.partition:
                 return Rejected(
@@ -193,7 +207,7 @@ class TicketProcessor:
                     "publish with the murmur2 partitioner (librdkafka: partitioner=murmur2_random)",
                 )
         try:
-            return engine.apply(ticket, event)
+            return engine.apply(ticket, event, key)
         except Exception as error:  # noqa: BLE001 - one event must not stop all; a stream of these does (Limit)
             return Rejected(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
 
@@ -204,6 +218,38 @@ class TicketProcessor:
         self._outputs.append(
             dead_letter(self._dead_letters, rejected, record, topic=self._source, partition=self.partition)
         )
+
+    def _tell_faults(self, outcome: Outcome) -> None:
+        """Say which tickets our own code could not compute; a stream of them stops the worker before it stores that."""
+        faults, computed = outcome.faults, outcome.computed
+        if not faults:
+            self._ticket_limit.accepted(computed)
+            return
+        fresh = [fault for fault in faults if fault.is_new]
+        for fault in fresh[:_LOGGED_FAULTS]:
+            log.error(
+                "ticket set aside",
+                topic=self._source,
+                partition=self.partition,
+                ticket=fault.ticket,
+                reason=Reason.INTERNAL_ERROR.value,
+                exc_info=fault.error,
+            )
+        if len(fresh) > _LOGGED_FAULTS:
+            more = len(fresh) - _LOGGED_FAULTS
+            log.error("more tickets set aside", topic=self._source, partition=self.partition, tickets=more)
+        # A large step in proportion: else what is counted last of it would be all that the limit sees.
+        scale = min(1.0, _LIMIT_WINDOW / (computed + len(faults)))
+        self._ticket_limit.accepted(round(computed * scale))
+        for _ in range(round(len(faults) * scale)):
+            self._ticket_limit.rejected(Reason.INTERNAL_ERROR)
+        if self._ticket_limit.exceeded:
+            last = faults[-1]
+            raise OwnFaultsError(
+                f"{self._source}/{self.partition}: {self._ticket_limit.ratio:.0%} of the last 1,000 tickets "
+                f"failed in this release's own code, the last one with {type(last.error).__name__}: {last.error} "
+                f"(ticket {last.ticket!r}); nothing was lost: upgrade and start again"
+            ) from last.error
 
     def _count(self, counts: dict[str, int]) -> None:
         applied, self._applied = self._applied, 0
@@ -216,12 +262,9 @@ class TicketProcessor:
             self._observer.engine_counts(counts)
 
     def _alert(self, alert: Alert) -> Output:
-        return Output(
-            self._alerts,
-            partition_of(alert.id.encode(), self._alert_partitions),
-            alert.id.encode(),
-            encode_alert(alert),
-        )
+        # All alerts of a ticket go where its partition's go: the same place for every state of one alert, and the hash
+        # of an id this long costs as much as the rest.
+        return Output(self._alerts, self.partition % self._alert_partitions, alert.id.encode(), encode_alert(alert))
 
     def _place(self, key: str, partitions: int) -> int:
         place = self._partition_of_key.get(key)

@@ -11,10 +11,12 @@ from typing import NoReturn
 
 import structlog
 from aiokafka.errors import KafkaError
+from yarl import URL
 
 from agents.api import Api
 from agents.app import Application, create_app
 from agents.gauges import Gauges
+from agents.peers import Peers
 from agents.pusher import Pusher
 from agents.register_view import RegisterView, compile_register
 from config.settings import Settings
@@ -61,15 +63,19 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     health = Health(metrics)
     probe = EventLoopProbe(metrics=metrics)
     _add_checks(health, application, probe)
-    web = WebServer(create_web(metrics, health, Api(application).routes(), settings=settings.web), settings.web)
+    app = application.app
+    peers = Peers(app.router.external_topics_metadata, lambda: str(app.conf.canonical_url), settings.web.bearer_token())
+    api = Api(application, settings.engine, peers)
+    web = WebServer(create_web(metrics, health, api.routes(), settings=settings.web), settings.web)
     metrics.before_exposition(Gauges(application, now_ms).refresh)
     client = AlertmanagerClient(settings.alertmanager, metrics=metrics)
     # First: a port that is taken is found before there is anything to be put away again.
     await web.start()
+    # Told to the group with the subscription: whoever is asked for a ticket of this worker's passes it on to here.
+    app.conf.canonical_url = URL(settings.web.advertised_url or web.url)
     reader = RegisterReader(settings)
     await reader.start()
     _put_register(application, compile_register(reader.snapshot()), metrics)
-    app = application.app
     pusher = Pusher(application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from config.contract_model import ContractModel
     from config.loader import Agreements
 
-app = typer.Typer(name="contracts", help="Agreements: check them, show their schemas.", no_args_is_help=True)
+app = typer.Typer(name="contracts", help="Agreements: check, plan, publish, show, end them.", no_args_is_help=True)
 
 WRONG_INPUT = 2
 """Exit code for input that its author has to change."""
@@ -64,16 +64,20 @@ def schema(kind: Annotated[Kind, typer.Argument(help="Which document.")] = Kind.
     typer.echo(schema_text(kind.value), nl=False)
 
 
-def read_agreements(paths: list[Path]) -> Agreements:
-    """Read agreements; on faults print all of them, one a line, and exit with 2."""
+def read_agreements(paths: list[Path], *, proposal: Path | None = None) -> Agreements:
+    """Read agreements; on faults print all of them, one a line, and exit with 2.
+
+    What the file ``proposal`` says stands in for what the others say under the same ids.
+    """
+    from cli.calendar_table import counted
     from config.loader import AgreementFaults, load_agreements
 
     try:
-        agreements = load_agreements(paths)
+        agreements = load_agreements(paths, proposal=proposal)
     except AgreementFaults as error:
         for fault in error.faults:
             typer.echo(str(fault))
-        typer.echo(_counted(len(error.faults), "fault"), err=True)
+        typer.echo(counted(len(error.faults), "fault"), err=True)
         raise typer.Exit(WRONG_INPUT) from error
     for warning in agreements.warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -86,12 +90,14 @@ def show_agreements(agreements: Agreements, at_ms: int) -> None:
     """Print tables of contracts and calendars as they stand at an instant."""
     from rich.console import Console
 
+    from cli.calendar_table import calendars_table, counted
+
     console = Console()
     if agreements.contracts:
         console.print(_contracts_table(agreements, at_ms))
     if agreements.calendars:
-        console.print(_calendars_table(agreements))
-    found = f"{_counted(len(agreements.contracts), 'contract')}, {_counted(len(agreements.calendars), 'calendar')}"
+        console.print(calendars_table(agreements.calendars))
+    found = f"{counted(len(agreements.contracts), 'contract')}, {counted(len(agreements.calendars), 'calendar')}"
     console.print(f"{found}: no faults", style="green")
 
 
@@ -135,29 +141,3 @@ def _not_in_force(contract: ContractModel, at_ms: int) -> str:
         if revision.effective_from_ms > at_ms:
             return f"none until\n{revision.effective_from[:10]}"
     return "none: terminated" if contract.monitored else f"none: {contract.revisions[-1].status.value}"
-
-
-def _calendars_table(agreements: Agreements) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    from sla.calendar_spec import WEEKDAYS, format_hours
-
-    table = Table(title="Calendars", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("id", "timezone", "hours", "holidays"):
-        table.add_column(name, no_wrap=name in ("id", "calendar", "timezone"), overflow="fold")
-    for calendar_id, calendar in sorted(agreements.calendars.items()):
-        spec = calendar.to_domain()
-        days: dict[str, list[str]] = {}
-        for day, windows in zip(WEEKDAYS, spec.weekly, strict=True):
-            if windows:
-                days.setdefault(" ".join(format_hours(*window) for window in windows), []).append(day)
-        hours = "\n".join(f"{' '.join(names)} {text}" for text, names in days.items())
-        closed = _counted(len(spec.closed_dates), "date") if spec.closed_dates else ""
-        yearly = f"{len(spec.closed_yearly)} every year" if spec.closed_yearly else ""
-        table.add_row(calendar_id, spec.timezone, hours, ", ".join(filter(None, (closed, yearly))) or "none")
-    return table
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -11,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from cli.contracts import WRONG_INPUT, read_agreements
+from cli.contracts import read_agreements
+from cli.contracts_lookup import instant_ms, published_contracts, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from config.contract_model import ContractModel
     from config.loader import Agreements
     from streams.register_topics import DocumentKey, Published, RegisterSnapshot
 
@@ -47,24 +49,26 @@ def apply(
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what does not answer
     agreements = read_agreements(paths)
-    documents = _documents(agreements)
+    documents = documents_of(agreements)
     settings = load_settings()
+    now_ms = instant_ms(None)
 
     async def check_and_publish() -> Published:
         register = await read_register(settings)
         authored = {DocumentKind.CONTRACT, DocumentKind.CALENDAR}
         absent = [key for key in register.documents if key[0] in authored and key not in documents]
         kept = {} if prune else {key: register.documents[key] for key in absent}
-        if faults := [*_amendments(agreements, register), *_clashes(agreements, kept)]:
-            for fault in faults:
-                print(fault)
-            raise typer.Exit(WRONG_INPUT)
+        if faults := faults_against(register, agreements, kept, now_ms):
+            refuse(faults)
+        for warning in warnings_against(register, agreements, now_ms):
+            typer.echo(f"warning: {warning}", err=True)
         return await publish(settings, documents, remove=absent if prune else (), dry_run=dry_run)
 
     _show(asyncio.run(check_and_publish()), settings.kafka.bootstrap, dry_run=dry_run)
 
 
-def _documents(agreements: Agreements) -> dict[DocumentKey, bytes]:
+def documents_of(agreements: Agreements) -> dict[DocumentKey, bytes]:
+    """Return the register documents of agreements, calendars first."""
     from config.documents import calendar_document, contract_document
     from streams.register_topics import DocumentKind
 
@@ -77,25 +81,45 @@ def _documents(agreements: Agreements) -> dict[DocumentKey, bytes]:
     return {**calendars, **contracts}
 
 
-def _amendments(agreements: Agreements, register: RegisterSnapshot) -> list[str]:
-    """Return a line for every signed revision on the register that the agreements would change."""
-    from config.documents import DocumentError, contract_model_of
+def faults_against(
+    register: RegisterSnapshot, agreements: Agreements, kept: Mapping[DocumentKey, bytes], now_ms: int
+) -> list[str]:
+    """Return a line for everything that the register does not allow: changes of what is signed, illegal steps, clashes.
+
+    Parameters
+    ----------
+    kept
+        Documents that stay on the register beside the agreements.
+    """
+    from config.contract_life import illegal_transitions
     from config.signed_revisions import changes_of_signed
-    from streams.connection import KafkaFault
-    from streams.register_topics import DocumentKind
 
     lines = []
-    for identity, document in sorted(register.of_kind(DocumentKind.CONTRACT).items()):
-        proposed = agreements.contracts.get(identity)
-        if proposed is None:
-            continue
-        try:
-            published = contract_model_of(document)
-        except DocumentError as error:
-            raise KafkaFault(f"contract {identity} on the register can't be read: {error}") from error
-        file = agreements.files[DocumentKind.CONTRACT.value, identity]
-        lines += [f"{file}: {identity}: {line}" for line in changes_of_signed(published, proposed)]
-    return lines
+    for place, published, proposed in _pairs(register, agreements):
+        lines += [f"{place}: {line}" for line in changes_of_signed(published, proposed)]
+        lines += [f"{place}: {line}" for line in illegal_transitions(published, proposed, now_ms)]
+    return [*lines, *_clashes(agreements, kept)]
+
+
+def warnings_against(register: RegisterSnapshot, agreements: Agreements, now_ms: int) -> list[str]:
+    """Return a line for everything that is allowed and probably not meant: terms that take effect in the past."""
+    from config.contract_life import retroactive_revisions
+
+    return [
+        f"{place}: {line}"
+        for place, published, proposed in _pairs(register, agreements)
+        for line in retroactive_revisions(published, proposed, now_ms)
+    ]
+
+
+def _pairs(register: RegisterSnapshot, agreements: Agreements) -> Iterator[tuple[str, ContractModel, ContractModel]]:
+    """Yield every contract that stands on both sides: its place for messages, as published, as proposed."""
+    from streams.register_topics import DocumentKind
+
+    for identity, published in published_contracts(register).items():
+        if identity in agreements.contracts:
+            place = f"{agreements.files[DocumentKind.CONTRACT.value, identity]}: {identity}"
+            yield place, published, agreements.contracts[identity]
 
 
 def _clashes(agreements: Agreements, kept: Mapping[DocumentKey, bytes]) -> list[str]:

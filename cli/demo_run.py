@@ -24,26 +24,22 @@ from rich.text import Text
 
 import config
 from cli.demo_view import AlertLine, Seen, render, summary_line
+from cli.local_servers import LocalServer, find_alertmanager, find_prometheus, run_alertmanager, run_prometheus
 from config.settings import ClockMode, Settings, load_settings
-from export.local_servers import (
-    LocalServer,
-    find_alertmanager,
-    find_prometheus,
-    free_port,
-    run_alertmanager,
-    run_prometheus,
-)
 from sla.outcome import AlertState
 from sla.units import parse_instant
 from streams.broker import obtain_broker
+from streams.child_process import ChildProcess
 from streams.codecs import decode_alert
 from streams.connection import consumer_client
 from streams.kafka_jars import user_cache_dir
 from streams.local_broker import BrokerOptions
+from streams.loopback_ports import HOST, reserve_port
 from streams.topics import ALERTS, Topics
 
 CONFIG = Path(config.__file__).parent
 _READY_SECONDS = 90.0
+_STOP_SECONDS = 20.0
 _POLL_SECONDS = 1.0
 _LINE_EVERY_SECONDS = 10.0
 """Without a terminal: one line of state this often."""
@@ -74,8 +70,8 @@ class _Parts:
     bootstrap: str = ""
     prometheus: LocalServer | None = None
     alertmanager: LocalServer | None = None
-    workers: list[tuple[subprocess.Popen[bytes], str]] = field(default_factory=list)
-    player: subprocess.Popen[bytes] | None = None
+    workers: list[tuple[ChildProcess, str]] = field(default_factory=list)
+    player: ChildProcess | None = None
 
 
 class DemoError(Exception):
@@ -131,28 +127,26 @@ def _start(console: Console, stack: ExitStack, parts: _Parts, options: DemoOptio
     else:
         say("Alertmanager is not installed (Debian: apt-get install prometheus-alertmanager): nobody is paged")
     for number in range(options.workers):
-        port = options.port if number == 0 and options.port else free_port()
-        url = f"http://127.0.0.1:{port}"
+        port = options.port if number == 0 and options.port else _reserved_port(stack)
+        url = f"http://{HOST}:{port}"
         log = options.folder / f"worker-{number}.log"
-        process = _popen(parts, options, log, "worker", SLAWATCH_WEB__PORT=str(port))
-        stack.callback(_end, process)
+        process = _started(stack, parts, log, "worker", SLAWATCH_WEB__PORT=str(port))
         parts.workers.append((process, url))
-        _wait_until_ready(process, url, log)
+        _wait_until_ready(process, url)
         say(f"worker {number + 1} is ready at {url}")
     if find_prometheus() is not None:
         parts.prometheus = stack.enter_context(run_prometheus(_prometheus_config(parts), options.folder / "prometheus"))
         say(f"Prometheus at {parts.prometheus.url}")
     else:
         say("Prometheus is not installed (Debian: apt-get install prometheus): see /metrics of the worker")
-    parts.player = _popen(
+    parts.player = _started(
+        stack,
         parts,
-        options,
         options.folder / "player.log",
         *("events", "simulate", "--seed", str(options.seed), "--start", options.start),
         *("--hours", str(options.hours), "--tickets-per-day", str(options.tickets_per_day)),
         *("--speed", str(options.speed)),
     )
-    stack.callback(_end, parts.player)
     say(
         f"playing {options.hours:g} h of a synthetic service desk from {options.start}, {options.speed:g} x as fast "
         f"({options.hours * 3600 / options.speed:.0f} s)"
@@ -182,40 +176,33 @@ def _slawatch(parts: _Parts, options: DemoOptions, *arguments: str) -> None:
         raise DemoError(f"slawatch {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
-def _popen(parts: _Parts, _options: DemoOptions, log: Path, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *arguments],
-            env=_environment(parts, **more),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-        )
+def _started(stack: ExitStack, parts: _Parts, log: Path, *arguments: str, **more: str) -> ChildProcess:
+    """Start a command of ours; it ends with the demo."""
+    log.unlink(missing_ok=True)  # of an earlier demo in the same folder
+    process = ChildProcess(
+        [sys.executable, "-m", "cli.main", *arguments], log_file=log, environment=_environment(parts, **more)
+    )
+    process.start()
+    stack.callback(process.stop, _STOP_SECONDS)
+    return process
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _reserved_port(stack: ExitStack) -> int:
+    reservation = reserve_port()
+    stack.callback(reservation.release)
+    return reservation.port
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_ready(process: ChildProcess, url: str) -> None:
     import urllib.error
     import urllib.request
 
     deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
+    while process.is_running and time.monotonic() < deadline:
         with suppress(OSError, urllib.error.HTTPError), urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310 - loopback
             return
         time.sleep(0.2)
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
-    raise DemoError(f"the worker is not ready; the last lines of {log}:\n{tail}")
+    raise DemoError(f"the worker is not ready; the last lines of {process.log_file}:\n{process.log_tail(12)}")
 
 
 def _prometheus_config(parts: _Parts) -> str:
@@ -277,12 +264,12 @@ async def _poll(session: aiohttp.ClientSession, parts: _Parts, seen: Seen, show:
     assert player is not None
     while True:
         for process, url in parts.workers:
-            if process.poll() is not None:
-                raise DemoError(f"the worker at {url} has ended with exit code {process.returncode}; see its log")
+            if not process.is_running:
+                raise DemoError(f"the worker at {url} has ended with exit code {process.exit_code}; see its log")
         await _ask(session, parts, seen)
         await show()
-        if player.poll() is not None:
-            if player.returncode:
+        if not player.is_running:
+            if player.exit_code:
                 raise DemoError("the player has failed; see player.log")
             if seen.now_ms >= seen.end_ms and seen.settled():
                 return

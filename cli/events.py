@@ -82,8 +82,8 @@ def play_file(
     settings = load_settings()
     pace_speed = _speed(speed)
     every_ms = _heartbeat_every_ms(heartbeat_every, pace_speed)
-    until_ms = None if until is None else _instant(until, "--until")
-    reading = _read(file, mapping, columns, timezone, constants, skip_faults=skip_faults)
+    until_ms = None if until is None else instant_of(until, "--until")
+    reading = read_events(file, mapping, columns, timezone, constants, skip_faults=skip_faults)
     if not reading.events:
         raise SourceError(file, ["holds no events"])
     first_ms, newest_ms = reading.events[0].at_ms, reading.events[-1].at_ms
@@ -128,7 +128,7 @@ def simulate_desk(
         raise typer.BadParameter("must be positive", param_hint="--hours")
     if tickets_per_day <= 0:
         raise typer.BadParameter("must be positive", param_hint="--tickets-per-day")
-    start_ms = int(time.time()) * 1000 if start == "now" else _instant(start, "--start")
+    start_ms = int(time.time()) * 1000 if start == "now" else instant_of(start, "--start")
     duration_ms = round(hours * HOUR_MS)
     events = simulate(seed, start_ms, duration_ms, tickets_per_day / TICKETS_PER_WORKDAY)
     if out is not None:
@@ -159,14 +159,14 @@ def export_file(
     skip_faults: SkipFaults = False,
 ) -> None:
     """Convert a log to JSON lines of ticket events, in the order of event time."""
-    reading = _read(file, mapping, columns, timezone, constants, skip_faults=skip_faults)
+    reading = read_events(file, mapping, columns, timezone, constants, skip_faults=skip_faults)
     _report_written(_write_lines(out, reading.events), out)
 
 
 # --- reading ---
 
 
-def _read(
+def read_events(
     file: Path,
     mapping: Path | None,
     columns: list[str] | None,
@@ -175,6 +175,7 @@ def _read(
     *,
     skip_faults: bool,
 ) -> Reading:
+    """Read a log as the options of a command say, telling on standard error what was left out."""
     from sources.reading import ReadOptions, read_source
 
     console = Console(stderr=True)
@@ -227,7 +228,8 @@ def _heartbeat_every_ms(text: str | None, speed: float | None) -> int:
     return every_ms
 
 
-def _instant(text: str, hint: str) -> int:
+def instant_of(text: str, hint: str) -> int:
+    """Return the instant an option names; a text that is none is wrong input."""
     try:
         return parse_instant(text)
     except UnitError as error:
@@ -305,7 +307,7 @@ async def _send(
             producer_client(settings.kafka, **PRODUCER_OPTIONS) as producer,
         ):
             publisher = Publisher(producer, topic, partitions, timeout_seconds=settings.kafka.request_timeout_seconds)
-            with _signals_set(stop), _progress(console) as progress:
+            with _signals_set(stop), progress_bar(console) as progress:
                 bar = progress.add_task("", total=max(1, until_ms - from_ms), events=0, rate=0, at="")
 
                 def tell(taken: int, at_ms: int) -> None:
@@ -337,7 +339,8 @@ async def _send(
     return complete
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """Return the progress of a run over events: its task has the fields ``events``, ``rate`` and ``at``."""
     return Progress(
         BarColumn(),
         TaskProgressColumn(),

@@ -12,12 +12,23 @@ import sys
 import typer
 
 from cli import (
+    backtest,
     broker,
+    calendar,
     contracts,
     contracts_apply,
+    contracts_feasible,
+    contracts_history,
+    contracts_plan,
+    contracts_show,
+    contracts_terminate,
     dead_letters,
     demo,
     events,
+    events_map,
+    events_receive,
+    events_schema,
+    explain,
     settings,
     state,
     topics,
@@ -40,14 +51,27 @@ def root() -> None:
 
 
 # One line a command. A function: app.command("name")(module.function); a group: app.add_typer(module.app, name="name").
+app.command("backtest")(backtest.backtest)
 app.command("broker")(broker.broker)
 app.command("demo")(demo.demo)
 contracts.app.command("apply")(contracts_apply.apply)
+contracts.app.command("plan")(contracts_plan.plan)
+contracts.app.command("feasible")(contracts_feasible.feasible)
+contracts.app.command("show")(contracts_show.show)
+contracts.app.command("history")(contracts_history.history)
+contracts.app.command("terminate")(contracts_terminate.terminate)
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(calendar.app, name="calendar")
 app.command("worker")(worker.worker)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
+events.app.command("schema")(events_schema.schema)
+events.app.command("asyncapi")(events_schema.asyncapi)
+events.app.command("map")(events_map.map_files)
+events.app.command("check")(events_map.check)
+events.app.command("receive")(events_receive.receive)
 app.add_typer(events.app, name="events")
+app.command("explain")(explain.explain)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(state.app, name="state")
 app.command("settings")(settings.settings)
@@ -70,6 +94,7 @@ def main() -> None:
 def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
     """Return exit code and lines for a fault that is the user's or the surroundings'; None for one of our own."""
     from cli.player import DeliveryError
+    from config.mapping_model import MappingError
     from config.settings import SettingsError
     from export.alertmanager import AlertmanagerConfigError
     from export.web import WebConfigError
@@ -79,6 +104,8 @@ def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
     from streams.kafka_jars import LocalKafkaError
 
     match error:
+        case MappingError():
+            return 2, [str(fault) for fault in error.faults]
         case SettingsError():
             return 2, error.faults
         case SourceError() | AlertmanagerConfigError() | WebConfigError():

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cli.lines import write_lines
+from cli.ticket_rows import read_ticket_rows
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -88,18 +89,10 @@ def clocks_command(
 
 async def _read_clocks(settings: Settings) -> list[ClockLine]:
     from agents.register_view import compile_register
-    from streams.connection import read_to_end
     from streams.register_topics import read_register
-    from streams.topics import TICKETS_STATE, Topics
 
     register = compile_register(await read_register(settings)).register
-    rows: dict[int, dict[bytes, bytes]] = {}
-    async for record in read_to_end(settings.kafka, [Topics(settings).name(TICKETS_STATE)]):
-        of_partition = rows.setdefault(record.partition, {})
-        if record.value is None:
-            of_partition.pop(record.key, None)
-        else:
-            of_partition[record.key] = record.value
+    rows = await read_ticket_rows(settings)
     settle_ms = int(settings.engine.settle_seconds * 1000)
     return [line for _, of_partition in sorted(rows.items()) for line in clock_lines(of_partition, register, settle_ms)]
 

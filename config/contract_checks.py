@@ -14,8 +14,9 @@ from itertools import combinations
 from typing import Any
 
 from config.faults import Loc, Problem, shown
-from config.fields import parse_date, parse_share, read_scope, text_of
-from sla.contract import ContractType, Level
+from config.fields import parse_date, parse_share, read_by, read_scope, text_of
+from sla.contract import ContractType, DeadlineAt, Level, TicketDate, Within
+from sla.duration import parse_lead, parse_within
 from sla.errors import UnitError
 from sla.units import parse_instant
 
@@ -32,6 +33,15 @@ class Status(StrEnum):
     """In force from its effective instant; only signed revisions are monitored."""
     TERMINATED = "terminated"
     """Ends the contract at its effective instant."""
+
+
+class OnEnd(StrEnum):
+    """What becomes of open clocks when their contract ends."""
+
+    RUN_OFF = "run_off"
+    """They go on under the revision they have (default)."""
+    TERMINATE = "terminate"
+    """They end as ``terminated``, neither met nor breached."""
 
 
 ACTING = frozenset({Status.SIGNED, Status.TERMINATED})
@@ -73,10 +83,70 @@ def check_shares(data: Mapping[str, Any]) -> Iterator[Problem]:
         before = share
 
 
+def check_target(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """A clock must be able to run, and its terms must fit what it counts."""
+    for name in ("start", "stop"):
+        if data.get(name) in ([], ()):
+            yield (name,), "an empty list never holds"
+    if data.get("start") and data.get("start") == data.get("stop"):
+        yield ("stop",), "is the same as start: the clock would stop as it starts"
+    repeat = data.get("repeat")
+    if isinstance(repeat, Mapping) and repeat.get("when") and repeat["when"] == data.get("stop"):
+        yield ("repeat", "when"), "is the same as stop, which comes first: no cycle would follow"
+    if "within" in data and "by" in data:
+        yield ("by",), "stands beside within: write one of them"
+    within = _within_of(data)
+    if within is None:
+        return
+    if isinstance(within.rule, TicketDate):
+        for name in ("pause", "only_while"):
+            if data.get(name) is not None:
+                yield (name,), "the target is due on a date, which no pause moves: leave it out"
+    if within.rule is not None and data.get("deadline_at") == DeadlineAt.NEXT_OPEN:
+        yield ("deadline_at",), "next_open says where a duration ends, and this target is none: leave it out"
+    warn = data.get("warn")
+    if isinstance(warn, Mapping):
+        yield from _check_leads(warn, within)
+
+
+def _within_of(data: Mapping[str, Any]) -> Within | None:
+    """Return how long the clock may run, or None if that can't be read."""
+    within = data.get("within")
+    by = data.get("by") if within is None else within.get("by") if isinstance(within, Mapping) else None
+    try:
+        return parse_within(within if isinstance(within, str) else read_by(by))
+    except ValueError:
+        return None
+
+
+def _check_leads(warn: Mapping[str, Any], within: Within) -> Iterator[Problem]:
+    before_ms: int | None = None
+    for index, written in enumerate(sequence(warn, "before")):
+        if not isinstance(written, str):
+            continue
+        try:
+            lead_ms = parse_lead(written.strip().removesuffix("before"), within.base)
+        except UnitError as error:
+            yield ("warn", "before", index), str(error)
+            continue
+        if within.rule is None and lead_ms >= within.duration_ms:
+            yield ("warn", "before", index), "is as long as the target: the clock would be at risk as it starts"
+        elif before_ms is not None and lead_ms >= before_ms:
+            yield ("warn", "before", index), "must be shorter than the lead time before it"
+        before_ms = lead_ms
+
+
 def check_revision(data: Mapping[str, Any]) -> Iterator[Problem]:
     """A signed revision promises something, on a calendar; a terminated one ends the contract and promises nothing."""
     targets = mappings(data, "targets")
     status = data.get("status")
+    if status == Status.TERMINATED and data.get("applies_to_open"):
+        yield (
+            ("applies_to_open",),
+            "a termination has no terms to apply: on_end says what becomes of open clocks",
+        )
+    if status in (Status.SIGNED, Status.DRAFT, Status.NEGOTIATION) and data.get("on_end") is not None:
+        yield ("on_end",), "stands at the contract, or at the revision that ends it (status: terminated)"
     if status == Status.TERMINATED:
         if targets:
             yield (
@@ -194,12 +264,13 @@ def _check_customers(named: Any, targets: Sequence[tuple[Loc, Mapping[str, Any]]
 
 
 def check_order(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Revisions ascend in number and effective instant, and nothing is terminated before it is signed."""
+    """Revisions ascend in number and effective instant; a termination comes after a signature, and nothing after it."""
     if data.get("revisions") in ([], ()):
         yield ("revisions",), "missing: a contract has at least one"
     number: int | None = None
     effective_ms: int | None = None
     signed = False
+    terminated: str | None = None
     for index, revision in mappings(data, "revisions"):
         here = revision.get("revision")
         if isinstance(here, int) and not isinstance(here, bool):
@@ -217,4 +288,9 @@ def check_order(data: Mapping[str, Any]) -> Iterator[Problem]:
         status = revision.get("status")
         if status == Status.TERMINATED and not signed:
             yield ("revisions", index, "status"), "nothing was signed before: there is nothing to terminate"
+        if terminated is not None:
+            message = f"stands after revision {terminated}, which ends the contract: what follows is a new contract"
+            yield ("revisions", index), message
+        elif status == Status.TERMINATED and signed:
+            terminated = shown(here)
         signed = signed or status == Status.SIGNED

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from config.calendar_combinations import CombinationError, combine, parts_of
 from config.calendar_model import CalendarModel
 from config.contract_model import ContractModel
 from config.faults import StrictModel, path_of, problems_of
@@ -44,10 +45,21 @@ def contract_document(model: ContractModel) -> bytes:
 def calendar_document(model: CalendarModel) -> bytes:
     """Return the register document of a calendar.
 
-    Where the dates of a country or an iCalendar file came from is told in ``resolved_from``, for people only.
+    Where the dates of a country or an iCalendar file came from is told in ``resolved_from``, for people only. Of a
+    combined calendar every calendar it is made of stands in ``parts``: a worker needs no other document, and finds no
+    other version of it.
     """
+    document = _calendar_fields(model)
+    if parts := parts_of(model):
+        document["parts"] = {part_id: _calendar_fields(part) for part_id, part in parts.items()}
+    return _canonical(document)
+
+
+def _calendar_fields(model: CalendarModel) -> dict[str, Any]:
     document = model.model_dump(mode="json", exclude_none=True)
     authored = document.pop("holidays")
+    if model.combination is not None:
+        return document
     document["holidays"] = {
         "dates": sorted(day.isoformat() for day in model.holidays.closed_dates),
         "yearly": sorted(authored.get("yearly", ())),
@@ -55,7 +67,7 @@ def calendar_document(model: CalendarModel) -> bytes:
     origin = {name: authored[name] for name in ("country", "subdivision", "ics") if name in authored}
     if origin:
         document["resolved_from"] = origin
-    return _canonical(document)
+    return document
 
 
 def contract_model_of(document: bytes) -> ContractModel:
@@ -88,13 +100,32 @@ def calendar_of(document: bytes) -> CalendarSpec:
         If it is no such document, of a format this release does not read, or holds anything unknown.
     """
     data = _read(document)
+    parts = data.pop("parts", {})
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        raise DocumentError(["parts: must be a mapping of ids to calendars"])
+    model = _calendar_model_of(data)
+    models = {model.id: model}
+    for part_id, part in parts.items():
+        try:
+            models[part_id] = _calendar_model_of(part)
+        except DocumentError as error:
+            raise DocumentError([f"parts.{part_id}.{fault}" for fault in error.faults]) from error
+        if part_id == model.id or models[part_id].id != part_id:
+            raise DocumentError([f"parts.{part_id}: is calendar {models[part_id].id!r}"])
+    try:
+        return combine(models)[model.id].to_domain()
+    except CombinationError as error:
+        raise DocumentError([str(error)]) from error
+
+
+def _calendar_model_of(data: dict[str, Any]) -> CalendarModel:
     origin = data.pop("resolved_from", {})
     if not isinstance(origin, dict):
         raise DocumentError(["resolved_from: must be a mapping"])
     authored = [name for name in ("country", "subdivision", "ics") if name in _holidays(data)]
     if authored:
         raise DocumentError([f"holidays.{name}: must be resolved to dates before it is published" for name in authored])
-    return _validated(data, CalendarModel).to_domain()
+    return _validated(data, CalendarModel)
 
 
 def _holidays(data: dict[str, Any]) -> dict[str, Any]:

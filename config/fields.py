@@ -17,9 +17,9 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
-from config.faults import UNSUPPORTED, Problem, problem, problems, shown, suggestion
+from config.faults import Problem, problem, problems, shown, suggestion
 from sla.contract import Clause, Condition
-from sla.duration import parse_within
+from sla.duration import CLOSE_OF_BUSINESS, parse_within
 from sla.errors import UnitError
 from sla.units import parse_instant, parse_ratio
 
@@ -28,6 +28,7 @@ EVENT: Final = "event"
 
 _IDENTIFIER = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+_TIME_OF_DAY = re.compile(r"^\d{1,2}:\d{2}$")
 _SHARE = re.compile(r"^\s*\d{1,3}(\.\d{1,12})?\s*%?\s*$")
 
 
@@ -116,7 +117,11 @@ def _share(value: Any) -> str:
 
 def _within(value: Any) -> str:
     if isinstance(value, Mapping) and "by" in value:
-        raise problems("within", [(("by",), UNSUPPORTED)])
+        found: list[Problem] = [((name,), "unknown field") for name in value if name != "by"]
+        text, wrong = _read_by(value["by"])
+        if found := [*found, *((("by", *loc), message) for loc, message in wrong)]:
+            raise problems("within", found)
+        return text
     if not isinstance(value, str):
         raise problem(f"{shown(value)} is no duration with its unit: write 4bh (business hours) or 24h (elapsed)")
     try:
@@ -124,6 +129,43 @@ def _within(value: Any) -> str:
     except UnitError as error:
         raise problem(str(error)) from error
     return value
+
+
+def read_by(value: Any) -> str:
+    """Read a date that the ticket carries, ``{field: last_day, at: 17:00}``, into the text ``by last_day at 17:00``."""
+    text, found = _read_by(value)
+    if found:
+        raise problems("by", found)
+    return text
+
+
+def _read_by(value: Any) -> tuple[str, list[Problem]]:
+    if not isinstance(value, Mapping):
+        how_to = f"{{field: last_day, at: {CLOSE_OF_BUSINESS}}}"
+        return "", [((), f"must be a mapping such as {how_to}, not {shown(value)}")]
+    found: list[Problem] = [
+        ((name,), f"unknown field{suggestion(name, ('field', 'at'))}") for name in value if name not in {"field", "at"}
+    ]
+    field, at = value.get("field"), value.get("at", CLOSE_OF_BUSINESS)
+    if field is None:
+        found.append((("field",), "missing: the ticket field that holds the date"))
+    elif not isinstance(field, str) or not field or re.search(r"\s", field):
+        found.append((("field",), f"must be the name of a ticket field, not {shown(field)}"))
+    if not isinstance(at, str) or (at != CLOSE_OF_BUSINESS and not _TIME_OF_DAY.match(at)):
+        found.append((("at",), f"must be {CLOSE_OF_BUSINESS} or a local time such as 17:00, not {shown(at)}"))
+    text = f"by {field} at {at}"
+    if not found:
+        try:
+            parse_within(text)
+        except UnitError as error:
+            found.append((("at",), str(error)))
+    return text, found
+
+
+def _lead(value: Any) -> str:
+    if not isinstance(value, str):
+        raise problem(f"{shown(value)} is no lead time with its unit: write 30bm (business time) or 30m (elapsed)")
+    return value.strip().removesuffix("before").rstrip()
 
 
 @functools.cache
@@ -258,10 +300,35 @@ ShareText = Annotated[
 ]
 """A share, ``95%`` or ``0.95``."""
 
+_BY_SCHEMA: Final = {
+    "type": "object",
+    "required": ["field"],
+    "additionalProperties": False,
+    "properties": {
+        "field": {"type": "string", "description": "Ticket field with the date."},
+        "at": {"type": "string", "default": CLOSE_OF_BUSINESS, "examples": [CLOSE_OF_BUSINESS, "17:00"]},
+    },
+}
+
 WithinText = Annotated[
-    str, BeforeValidator(_within), WithJsonSchema({"type": "string", "examples": ["4bh", "90bm", "24h", "15m"]})
+    str,
+    BeforeValidator(_within),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["4bh", "90bm", "24h", "15m", "2bd", "2bd eod", "eod"]},
+                {"type": "object", "required": ["by"], "additionalProperties": False, "properties": {"by": _BY_SCHEMA}},
+            ]
+        }
+    ),
 ]
-"""How long a clock may run, in business or elapsed time."""
+"""How long a clock may run: business or elapsed time, business days, or until a date that the ticket carries."""
+
+ByText = Annotated[str, BeforeValidator(read_by), WithJsonSchema(_BY_SCHEMA)]
+"""A date that the ticket carries."""
+
+LeadText = Annotated[str, BeforeValidator(_lead), WithJsonSchema({"type": "string", "examples": ["30bm", "2h"]})]
+"""How long before the deadline, in the time the target counts."""
 
 TimezoneName = Annotated[
     str, AfterValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin", "UTC"]})

@@ -14,6 +14,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from config.agreement_checks import SourceDocument, check_references, warnings_of
+from config.calendar_combinations import combine_documents
 from config.calendar_model import FOLDER, CalendarModel
 from config.contract_model import ContractModel
 from config.faults import Fault, StrictModel, path_of, problems_of, unknown
@@ -22,7 +23,12 @@ from config.yaml_reader import YamlDocument, YamlSyntaxError, read_documents
 MODELS: Final[Mapping[str, type[StrictModel]]] = {"Contract": ContractModel, "Calendar": CalendarModel}
 """The model of each kind of document."""
 
-_SUFFIXES = frozenset({".yaml", ".yml"})
+MAPPING_KIND: Final = "Mapping"
+"""Kind of the mappings of webhooks. They may lie beside agreements, and are never part of the register."""
+
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
+"""Of files that are read in folders."""
+
 _CONTRACTS_FOLDER = "contracts"
 _CALENDARS_FOLDER = "calendars"
 _DOCUMENT = " (document "
@@ -59,7 +65,7 @@ class AgreementFaults(Exception):  # noqa: N818 - it is a list of them
         self.faults = list(faults)
 
 
-def load_agreements(paths: Sequence[Path]) -> Agreements:
+def load_agreements(paths: Sequence[Path], *, proposal: Path | None = None) -> Agreements:
     """Read contracts and calendars from folders and files.
 
     Parameters
@@ -67,6 +73,8 @@ def load_agreements(paths: Sequence[Path]) -> Agreements:
     paths : sequence of Path
         Folders (searched with their subfolders; hidden ones are left out) and single files. Beside a folder named
         ``contracts`` a folder ``calendars`` is read too.
+    proposal : Path, optional
+        A file that stands in for what the others say: of an id in it the other documents are left out.
 
     Raises
     ------
@@ -77,32 +85,46 @@ def load_agreements(paths: Sequence[Path]) -> Agreements:
     documents: list[SourceDocument] = []
     skipped: list[str] = []
     order: dict[str, int] = {}
-    for file in _files_of(paths, faults):
+    for file in files_of([*paths, *([proposal] if proposal is not None else [])], faults):
         order[str(file)] = len(order)
         before = len(documents)
         failed = len(faults)
-        documents.extend(_documents_of(file, faults))
+        documents.extend(documents_of(file, faults))
         if len(documents) == before and len(faults) == failed:
             skipped.append(str(file))
+    if proposal is not None:
+        documents = _with_proposal(documents, proposal)
     if not documents and not faults:
         named = ", ".join(map(str, paths))
         faults.append(Fault(named, "", "no contracts or calendars here"))
     for document in documents:
         faults.extend(document.faults)
     faults.extend(check_references(documents))
+    calendars, faults_between = combine_documents(documents)
+    faults.extend(faults_between)
     if faults:
         faults.sort(key=lambda fault: (order.get(fault.file.partition(_DOCUMENT)[0], -1), fault.line or 0))
         raise AgreementFaults(faults)
     return Agreements(
         contracts={d.id: d.model for d in documents if isinstance(d.model, ContractModel)},
-        calendars={d.id: d.model for d in documents if isinstance(d.model, CalendarModel)},
+        calendars=calendars,
         files={(d.kind, d.id): d.file for d in documents},
         warnings=tuple(warnings_of(documents)),
         skipped=tuple(skipped),
     )
 
 
-def _files_of(paths: Sequence[Path], faults: list[Fault]) -> Iterator[Path]:
+def _with_proposal(documents: Sequence[SourceDocument], proposal: Path) -> list[SourceDocument]:
+    """Leave out what the proposal says anew; a copy of its file among the others is the same file."""
+
+    def is_proposed(document: SourceDocument) -> bool:
+        return Path(document.file.partition(_DOCUMENT)[0]).resolve() == proposal.resolve()
+
+    proposed = {(document.kind, document.id) for document in documents if is_proposed(document)}
+    return [doc for doc in documents if is_proposed(doc) or (doc.kind, doc.id) not in proposed]
+
+
+def files_of(paths: Sequence[Path], faults: list[Fault]) -> Iterator[Path]:
     """Yield the YAML files of folders, each once, however often and by whatever name it is given."""
     seen: set[Path] = set()
     folders = list(paths)
@@ -113,7 +135,7 @@ def _files_of(paths: Sequence[Path], faults: list[Fault]) -> Iterator[Path]:
             folders.append(sibling)
     for path in folders:
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and _is_visible(file, path))
+            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and _is_visible(file, path))
         elif path.is_file():
             found = [path]
         else:
@@ -130,7 +152,7 @@ def _is_visible(file: Path, folder: Path) -> bool:
     return not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
-def _documents_of(file: Path, faults: list[Fault]) -> Iterator[SourceDocument]:
+def documents_of(file: Path, faults: list[Fault]) -> Iterator[SourceDocument]:
     """Yield the contracts and calendars of a file; what keeps it from being read is added to the faults."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
@@ -154,7 +176,7 @@ def _documents_of(file: Path, faults: list[Fault]) -> Iterator[SourceDocument]:
 
 def _kind_fault(data: object) -> str | None:
     """Say what is wrong with the kind of a document that is none of ours; None if it belongs to another tool."""
-    if not isinstance(data, dict) or "apiVersion" in data:
+    if not isinstance(data, dict) or "apiVersion" in data or data.get("kind") == MAPPING_KIND:
         return None
     if "kind" in data:
         return unknown(data["kind"], list(MODELS))

@@ -124,6 +124,9 @@ class EngineSettings(_Section):
         le=1,
         description="Share of the last 1,000 records failing in our own code at which the worker stops.",
     )
+    contract_notice_days: float = Field(
+        30.0, ge=0, description="Reviews and ends of contracts are told this long ahead."
+    )
     largest_event_bytes: int = Field(65_536, ge=1024, description="Larger events are dead-lettered as oversized.")
 
 
@@ -152,6 +155,9 @@ class WebSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(6066, ge=0, le=65_535, description="Port; 0 takes a free one and prints it.")
+    advertised_url: str | None = Field(
+        None, description="Base URL at which other workers reach this one; needed where they run on several machines."
+    )
     token: SecretStr | None = Field(
         None, description="Bearer token that /v1/* asks for; needed to open /v1/* beyond loopback."
     )

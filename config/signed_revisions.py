@@ -10,13 +10,14 @@ from config.contract_model import ContractModel
 from sla.contract import Target
 from sla.units import NEVER
 
-_ADMINISTRATIVE: Final = frozenset({"effective_until_ms", "owner", "team"})
-"""What may change: who answers and who is told; and a later revision ends an earlier one."""
+_ADMINISTRATIVE: Final = frozenset({"effective_until_ms", "open_until_ms", "open_then", "owner", "team"})
+"""What may change: who answers and who is told; and a later revision ends an earlier one, or takes its open clocks."""
 
 _WRITTEN_AS: Final = {
     "contract_type": "type",
     "effective_from_ms": "effective_from",
     "warn_consumed": "warn",
+    "warn_before_ms": "warn",
     "reopen_when": "reopen",
     "applies_to": "applies_to or customer",
 }
@@ -50,7 +51,7 @@ def changes_of_signed(published: ContractModel, proposed: ContractModel) -> Iter
 
 def _changed_fields(before: Target, after: Target) -> list[str]:
     def comparable(target: Target) -> Target:
-        return replace(target, effective_until_ms=NEVER, owner=None, team=None)
+        return replace(target, effective_until_ms=NEVER, open_until_ms=NEVER, open_then=None, owner=None, team=None)
 
     if comparable(before) == comparable(after):
         return []

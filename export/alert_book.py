@@ -72,6 +72,9 @@ class _Row(msgspec.Struct, array_like=True):
     """Whether an Alertmanager took this as firing and none has been told yet that it ended."""
     resolve_delivered_at_ms: int | None = None
     """First successful push of the resolve."""
+    kind: AlertKind | None = None
+    decided_at_ms: int = 0
+    """Event time of the last decision that changed something."""
 
 
 class _Entry:
@@ -177,6 +180,22 @@ class AlertBook:
             for alert_id, entry in sorted(self._entries.items())
         ]
 
+    def firing(self, alert_id: str) -> Alert | None:
+        """Return the decision in force of an alert that fires, as it was published; None if it does not fire."""
+        entry = self._entries.get(alert_id)
+        if entry is None or entry.row.state is not AlertState.FIRING:
+            return None
+        row = entry.row
+        return Alert(
+            id=alert_id,
+            kind=AlertKind(row.labels[ALERT_NAME]) if row.kind is None else row.kind,
+            state=AlertState.FIRING,
+            severity=row.labels["severity"],
+            at_ms=row.decided_at_ms,
+            labels=dict(row.labels),
+            annotations=dict(row.annotations),
+        )
+
     def apply(self, alert: Alert, now_ms: int) -> Applied:
         """Take in one decision; the last one of an alert id is in force. Repeating it changes nothing.
 
@@ -206,6 +225,7 @@ class AlertBook:
         if entry.row.annotations == annotations:
             return Applied.UNCHANGED
         entry.row.annotations = annotations
+        entry.row.decided_at_ms = alert.at_ms
         self._touch(alert.id, entry, now_ms)
         return Applied.CHANGED
 
@@ -216,6 +236,8 @@ class AlertBook:
             ),
             annotations=annotations,
             starts_at_ms=now_ms,
+            kind=alert.kind,
+            decided_at_ms=alert.at_ms,
         )
         valid_until_ms = 0
         if former is not None:
@@ -249,15 +271,17 @@ class AlertBook:
         now_ms : int
             Wall-clock instant of the decision.
         limit : int, optional
-            Most alerts to return; the rest stays due.
+            Most alerts to return and, beside them, to be done with; the rest stays due.
         """
         due: list[DueAlert] = []
-        while self._schedule and self._schedule[0][0] <= now_ms and (limit is None or len(due) < limit):
+        done = 0
+        while self._schedule and self._schedule[0][0] <= now_ms and (limit is None or max(len(due), done) < limit):
             at_ms, alert_id = heapq.heappop(self._schedule)
             entry = self._entries.get(alert_id)
             if entry is None or entry.due_at_ms != at_ms:
                 continue  # rescheduled or dropped since
             if self._is_done(entry, now_ms):
+                done += 1
                 self._drop(alert_id)
                 continue
             due.append(self._send(alert_id, entry, now_ms))

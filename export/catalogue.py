@@ -272,6 +272,11 @@ EVENT_LATENCY_SECONDS = HistogramSpec(
     "seconds",
 )
 STATE_ROWS = GaugeSpec("slawatch_state_rows", "Rows of state held for the partition.", _PARTITION)
+TICKETS_SET_ASIDE = GaugeSpec(
+    "slawatch_tickets_set_aside",
+    "Tickets that failed in slawatch's own code: kept as they are, not watched, and tried again every hour.",
+    _PARTITION,
+)
 RESTORE_SECONDS = HistogramSpec(
     "slawatch_restore_seconds", "Time to restore the state of one partition.", unit="seconds", buckets=RECOVERY_BUCKETS
 )

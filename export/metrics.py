@@ -82,6 +82,7 @@ class Metrics:
         self.outputs_total = self._counter(catalogue.OUTPUTS_TOTAL)
         self.event_latency_seconds = self._histogram(catalogue.EVENT_LATENCY_SECONDS)
         self.state_rows = self._gauge(catalogue.STATE_ROWS)
+        self.tickets_set_aside = self._gauge(catalogue.TICKETS_SET_ASIDE)
         self.restore_seconds = self._histogram(catalogue.RESTORE_SECONDS)
         self.takeovers_total = self._counter(catalogue.TAKEOVERS_TOTAL)
         self.rebalances_total = self._counter(catalogue.REBALANCES_TOTAL)

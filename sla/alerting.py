@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sla.clock import Clock
-from sla.contract import Target
+from collections.abc import Sequence
+
+from sla.clock import Clock, risk_level_of
+from sla.contract import Target, TimeBase
+from sla.duration import format_duration
 from sla.outcome import Alert, AlertKind, AlertState
 from sla.units import NEVER, format_instant
 
@@ -21,11 +24,17 @@ def clock_alert(
     ticket: str,
     attributes: dict[str, str],
     at_ms: int,
+    endangers: Sequence[tuple[str, str, int]] = (),
 ) -> Alert:
     """Return the alert of a kind about one clock.
 
     Labels identify: who, what, which ticket. Nothing in them changes while the alert fires (its reader pins those it
     saw first); share consumed, deadline and time left are annotations.
+
+    Parameters
+    ----------
+    endangers : sequence of (contract, target, cycle)
+        Of an OLA or UC: the ticket's clocks of the SLAs it supports; the annotation ``endangers`` names them.
     """
     labels = {
         "alertname": kind.value,
@@ -39,9 +48,6 @@ def clock_alert(
         value = attributes.get(name) or (target.team if name == "team" else None)
         if value:
             labels[name] = value
-    # A refold may have put the clock under a revision with fewer levels than were told.
-    level = min(clock.alerted_level, len(target.warn_consumed))
-    share = target.warn_consumed[level - 1] if level else None
     subject = f"{ticket}: {target.metric} ({target.id})"
     annotations = {
         "clock_id": f"{ticket}:{target.id}:{clock.cycle}",
@@ -55,13 +61,23 @@ def clock_alert(
             f"Due {annotations.get('deadline', 'at once')} under contract {target.contract}; still open."
         )
     else:
-        used = f"{float(share):.0%}" if share is not None else "part"
-        annotations["summary"] = f"{subject} is at risk: {used} of its target is used up"
+        risk = risk_level_of(clock, target, clock.alerted_level)
+        if risk is not None and risk.lead_ms is not None:
+            left = format_duration(risk.lead_ms, target.within.base is TimeBase.BUSINESS)
+            used = of_target = f"at most {left} is left"
+        else:
+            share = "part" if risk is None or risk.share is None else f"{float(risk.share):.0%}"
+            used, of_target = f"{share} is used up", f"{share} of its target is used up"
+        annotations["summary"] = f"{subject} is at risk: {of_target}"
         annotations["description"] = (
             f"Due {annotations['deadline']} under contract {target.contract}."
             if "deadline" in annotations
-            else f"The clock is paused; {used} is used up under contract {target.contract}."
+            else f"The clock is paused; {used} under contract {target.contract}."
         )
+    if endangers:
+        named = ", ".join(f"{ticket}:{of}:{cycle} of {contract}" for contract, of, cycle in endangers)
+        annotations["endangers"] = named
+        annotations["description"] += f" Supports {named}."
     return Alert(
         id=f"{kind.value}/{annotations['clock_id']}",
         kind=kind,

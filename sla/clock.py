@@ -5,6 +5,10 @@ over the running intervals, ``consumed = sum(W(b) - W(a))``, and while the clock
 ``deadline = W^-1(W(resumed_at) + target - consumed)``. Instants are compared, never rounded shares: a stop exactly at
 the deadline is met.
 
+A target whose deadline is no duration (``2bd``, ``eod``, a date of the ticket) gives each clock an *allowance* when it
+starts: the working time up to the deadline. From then on it is consumed and warned about like a duration, and moved by
+pauses like one; only a date of the ticket stays where it is.
+
 Whether a running clock has breached depends on ``now``; everything else is a function of the ticket's events alone. So
 ``now`` is an argument of the questions (:func:`verdict_of`, :func:`warn_level_at`) and never stored.
 """
@@ -18,7 +22,8 @@ from typing import Final
 import msgspec
 
 from sla.calendar import WorkCalendar
-from sla.contract import Target
+from sla.contract import BusinessDays, DeadlineAt, RiskLevel, Target
+from sla.due_dates import days_deadline
 from sla.outcome import Result, Verdict
 from sla.units import NEVER
 
@@ -104,6 +109,8 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
         Bits AT_RISK_FIRING, BREACHED_FIRING: alerts told to the outside as firing.
     alerted_level : int
         Warn level last told to the outside.
+    allowance_ms : int or None
+        What it may consume in all, of a target whose deadline is no duration; None: the target's duration.
     """
 
     target_id: str
@@ -121,6 +128,7 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     published: Published | None = None
     alerts: int = 0
     alerted_level: int = 0
+    allowance_ms: int | None = None
 
     @property
     def is_active(self) -> bool:
@@ -129,7 +137,14 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
 
 
 def start_clock(
-    target: Target, calendar: WorkCalendar, cycle: int, at_ms: int, *, start_ms: int, consumed_ms: int
+    target: Target,
+    calendar: WorkCalendar,
+    cycle: int,
+    at_ms: int,
+    *,
+    start_ms: int,
+    consumed_ms: int,
+    due_ms: int | None = None,
 ) -> Clock:
     """Start a clock at ``at_ms``.
 
@@ -139,10 +154,14 @@ def start_clock(
         Where the clock's history begins: ``at_ms``, or earlier if it carries the time of a superseded clock.
     consumed_ms : int
         What it brings along, in its own calendar's time.
+    due_ms : int or None
+        When the ticket's date is due, of a target that is due on one; None: not known yet, the clock has no deadline.
     """
     clock = Clock(
         target.id, target.revision, cycle, _RUNNING, start_ms, at_ms, None, consumed_ms, NEVER, False, NEVER, 0
     )
+    if target.rule is not None:
+        _allow(clock, target, calendar, at_ms, due_ms)
     _run(clock, target, calendar, at_ms)
     return clock
 
@@ -154,11 +173,7 @@ def pause(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> N
     observe(clock, at_ms)
     clock.consumed_ms += calendar.worked_between(clock.resumed_ms, at_ms)
     clock.resumed_ms = at_ms
-    clock.phase = _PAUSED
-    clock.level = _level_of(clock.consumed_ms, target)
-    clock.warn_ms = NEVER
-    if not clock.breached:
-        clock.deadline_ms = NEVER
+    _stand(clock, target)
 
 
 def resume(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
@@ -176,21 +191,69 @@ def end(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, phase:
         clock.consumed_ms += calendar.worked_between(clock.resumed_ms, at_ms)
     elif not clock.breached:
         # Paused: shown is the deadline it would have had, were it resumed at the stop.
-        clock.deadline_ms = calendar.deadline(
-            at_ms, max(0, target.within.duration_ms - clock.consumed_ms), target.deadline_at
-        )
+        remaining_ms = max(0, _allowance(clock, target) - clock.consumed_ms)
+        clock.deadline_ms = calendar.deadline(at_ms, remaining_ms, _deadline_at(target))
     clock.resumed_ms = at_ms
     clock.ended_ms = at_ms
     clock.phase = int(phase)
-    clock.level = _level_of(clock.consumed_ms, target)
+    thresholds_ms = target.warn_thresholds_ms if target.rule is None else _thresholds(clock, target)
+    clock.level = bisect_right(thresholds_ms, clock.consumed_ms)
     clock.warn_ms = NEVER
 
 
-def reactivate(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
-    """Go on with a stopped clock (reopen policy ``resume``): the time it was stopped counts as a pause."""
+def reactivate(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, *, due_ms: int | None = None) -> None:
+    """Go on with a stopped clock (reopen policy ``resume``): the time it was stopped counts as a pause.
+
+    A date of the ticket does not wait: ``due_ms`` is when it is due now.
+    """
     clock.ended_ms = None
     clock.phase = _RUNNING
+    if target.date_field is not None:
+        _allow(clock, target, calendar, at_ms, due_ms)
     _run(clock, target, calendar, at_ms)
+
+
+def redate(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, due_ms: int) -> None:
+    """Move the deadline of an active clock whose ticket's date changed; a breach before the change stays one."""
+    if due_ms == clock.deadline_ms:
+        return
+    observe(clock, at_ms)
+    _allow(clock, target, calendar, at_ms, due_ms)
+    _run(clock, target, calendar, at_ms)
+
+
+def change_terms(
+    clock: Clock,
+    before: tuple[Target, WorkCalendar],
+    after: tuple[Target, WorkCalendar],
+    at_ms: int,
+    *,
+    stands: bool,
+    due_ms: int | None = None,
+) -> None:
+    """Let an active clock go on under another revision of its target from ``at_ms``, with the time consumed.
+
+    Parameters
+    ----------
+    before, after : (Target, WorkCalendar)
+    stands : bool
+        Whether the pause of the new revision holds.
+    due_ms : int or None
+        As in :func:`start_clock`.
+    """
+    observe(clock, at_ms)
+    clock.consumed_ms = consumed_at(clock, before[1], at_ms)
+    target, calendar = after
+    clock.revision = target.revision
+    clock.resumed_ms = at_ms
+    clock.phase = _RUNNING
+    clock.allowance_ms = None
+    if target.rule is not None:
+        _allow(clock, target, calendar, at_ms, due_ms)
+    if stands:
+        _stand(clock, target)
+    else:
+        _run(clock, target, calendar, at_ms)
 
 
 def observe(clock: Clock, at_ms: int) -> None:
@@ -225,12 +288,22 @@ def warn_level_at(clock: Clock, target: Target, calendar: WorkCalendar, now_ms: 
     if now_ms < clock.warn_ms:
         return clock.level, clock.warn_ms
     level = clock.level
-    for threshold_ms in target.warn_thresholds_ms[level:]:
+    for threshold_ms in _thresholds(clock, target)[level:]:
         instant_ms = _instant_of(threshold_ms, clock, calendar)
         if instant_ms > now_ms:
             return level, instant_ms
         level += 1
     return level, NEVER
+
+
+def risk_level_of(clock: Clock, target: Target, level: int) -> RiskLevel | None:
+    """Return what a warn level of the clock says; None for level 0.
+
+    A level that the target does not have (another revision had more of them) is taken for its highest one.
+    """
+    levels = target.risk_levels_of(_allowance(clock, target))
+    level = min(level, len(levels))
+    return levels[level - 1] if level else None
 
 
 def next_change_ms(clock: Clock, now_ms: int, settle_ms: int, next_warn_ms: int) -> int:
@@ -292,7 +365,7 @@ def verdict_on(clock: Clock, ticket: str, target: Target, decision: tuple[Result
         deadline_ms=clock.deadline_ms,
         stop_ms=clock.ended_ms,
         decided_at_ms=decided_at_ms,
-        target_ms=target.within.duration_ms,
+        target_ms=_allowance(clock, target),
         consumed_ms=_consumed(clock, target),
         elapsed_ms=max(0, upto_ms - clock.start_ms),
     )
@@ -300,7 +373,7 @@ def verdict_on(clock: Clock, ticket: str, target: Target, decision: tuple[Result
 
 def _consumed(clock: Clock, target: Target) -> int:
     # A breached clock that still runs or waits has used its target up; more would grow with every event and with now.
-    return clock.consumed_ms if clock.ended_ms is not None else target.within.duration_ms
+    return clock.consumed_ms if clock.ended_ms is not None else _allowance(clock, target)
 
 
 def _ended(clock: Clock) -> int:
@@ -308,24 +381,73 @@ def _ended(clock: Clock) -> int:
     return clock.ended_ms
 
 
-def _run(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
-    clock.resumed_ms = at_ms
-    clock.level = _level_of(clock.consumed_ms, target)
+def _allowance(clock: Clock, target: Target) -> int:
+    return target.within.duration_ms if target.rule is None else clock.allowance_ms or 0
+
+
+def _allow(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, due_ms: int | None) -> None:
+    """Work out what a clock may consume whose deadline is no duration."""
+    if isinstance(target.rule, BusinessDays):
+        nominal_ms = days_deadline(target.rule, calendar, clock.start_ms)
+        clock.allowance_ms = calendar.worked_between(clock.start_ms, nominal_ms)
+        return
+    # Nothing stops a date: what has been worked since the start counts, and what is left is left until the date.
+    clock.consumed_ms = calendar.worked_between(clock.start_ms, at_ms)
+    clock.allowance_ms = None
+    if due_ms is not None:
+        # Nobody can miss a date before it is known: one that has passed is due at once.
+        due_ms = due_ms if due_ms > at_ms else calendar.next_open(at_ms)
+        clock.allowance_ms = calendar.worked_between(clock.start_ms, due_ms)
     if not clock.breached:
-        remaining_ms = target.within.duration_ms - clock.consumed_ms
+        clock.deadline_ms = NEVER if due_ms is None else due_ms
+
+
+def _stand(clock: Clock, target: Target) -> None:
+    clock.phase = _PAUSED
+    thresholds_ms = target.warn_thresholds_ms if target.rule is None else _thresholds(clock, target)
+    clock.level = bisect_right(thresholds_ms, clock.consumed_ms)
+    clock.warn_ms = NEVER
+    if not clock.breached:
+        clock.deadline_ms = NEVER
+
+
+def _run(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> None:
+    # The hottest function of a fold: plain targets ask for nothing that has to be worked out.
+    if target.rule is None:
+        allowance_ms, deadline_at = target.within.duration_ms, target.deadline_at
+        thresholds_ms = target.warn_thresholds_ms
+    else:
+        allowance_ms, deadline_at = _allowance(clock, target), _deadline_at(target)
+        thresholds_ms = _thresholds(clock, target)
+    clock.resumed_ms = at_ms
+    clock.level = level = bisect_right(thresholds_ms, clock.consumed_ms)
+    if not clock.breached and target.date_field is None:
+        remaining_ms = allowance_ms - clock.consumed_ms
         if remaining_ms < 0:
             # It brings more than the new target allows: due, and missed, at the change itself.
             clock.breached = True
             clock.deadline_ms = at_ms
         else:
-            clock.deadline_ms = calendar.deadline(at_ms, remaining_ms, target.deadline_at)
+            clock.deadline_ms = calendar.deadline(at_ms, remaining_ms, deadline_at)
     clock.warn_ms = NEVER
-    if clock.level < len(target.warn_thresholds_ms):
-        clock.warn_ms = _instant_of(target.warn_thresholds_ms[clock.level], clock, calendar)
+    if level < len(thresholds_ms):
+        clock.warn_ms = _instant_of(thresholds_ms[level], clock, calendar)
 
 
-def _level_of(consumed_ms: int, target: Target) -> int:
-    return bisect_right(target.warn_thresholds_ms, consumed_ms)
+def _deadline_at(target: Target) -> DeadlineAt:
+    if isinstance(target.rule, BusinessDays):
+        # Close of business is a closing; any other deadline lies in open hours, see `days_deadline`.
+        return DeadlineAt.CLOSE if target.rule.end_of_day else DeadlineAt.NEXT_OPEN
+    return target.deadline_at
+
+
+def _thresholds(clock: Clock, target: Target) -> tuple[int, ...]:
+    if target.rule is None:
+        return target.warn_thresholds_ms
+    allowance_ms = clock.allowance_ms
+    if allowance_ms is None:
+        return ()
+    return tuple(level.threshold_ms(allowance_ms) for level in target.risk_levels_of(allowance_ms))
 
 
 def _instant_of(threshold_ms: int, clock: Clock, calendar: WorkCalendar) -> int:

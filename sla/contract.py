@@ -6,14 +6,16 @@ A *contract* has *revisions*; a revision has *targets* ("P1 is answered within 4
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
 from typing import NamedTuple
 
+from sla.errors import ContractError
 from sla.events import CANCELLED, MERGED, REOPENED
+from sla.units import NEVER
 
 
 class ContractType(StrEnum):
@@ -117,6 +119,13 @@ class Condition:
 NEVER_HOLDS = Condition()
 
 
+def _unless(runs: FieldsTest, pause: FieldsTest | None) -> FieldsTest:
+    """Return the pause of a clock that counts only while ``runs`` holds."""
+    if pause is None:
+        return lambda attributes: not runs(attributes)
+    return lambda attributes: not runs(attributes) or pause(attributes)
+
+
 class TimeBase(StrEnum):
     """What a target's duration counts."""
 
@@ -127,11 +136,72 @@ class TimeBase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BusinessDays:
+    """Due some business days after the start: ``2bd``, ``eod`` (0 days, end of day), ``2bd eod``.
+
+    Attributes
+    ----------
+    days : int
+        0 or more.
+    end_of_day : bool
+        Due at close of business of that day; else at the local time of the start, or the next opening if closed then.
+    """
+
+    days: int
+    end_of_day: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDate:
+    """Due on a date that the ticket carries.
+
+    Attributes
+    ----------
+    field : str
+        Ticket field that holds the date.
+    at_minute : int or None
+        Local minute of that date, 0..1440; None: close of business.
+    """
+
+    field: str
+    at_minute: int | None = None
+
+
+DueRule = BusinessDays | TicketDate
+"""Where a deadline comes from that is no duration: each clock has an allowance of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
-    """How long a clock may run: ``4bh`` is (14_400_000, BUSINESS), ``24h`` is (86_400_000, ELAPSED)."""
+    """How long a clock may run: ``4bh`` is (14_400_000, BUSINESS), ``24h`` is (86_400_000, ELAPSED).
+
+    Attributes
+    ----------
+    duration_ms : int
+        0 if there is a rule.
+    base : TimeBase
+        What is counted; BUSINESS if there is a rule.
+    rule : DueRule or None
+        Given if the deadline is no duration of counted time.
+    """
 
     duration_ms: int
     base: TimeBase
+    rule: DueRule | None = None
+
+
+class RiskLevel(NamedTuple):
+    """One level of risk: a share of the target that is used up, or a lead time that is left. One of them is set."""
+
+    share: Fraction | None
+    lead_ms: int | None
+
+    def threshold_ms(self, allowance_ms: int) -> int:
+        """Return what has been consumed when the level is reached, rounded up to the millisecond, 0 or more."""
+        if self.lead_ms is not None:
+            return max(0, allowance_ms - self.lead_ms)
+        assert self.share is not None, "one of them is set"
+        return ceil(self.share * allowance_ms)
 
 
 class OnChange(StrEnum):
@@ -203,19 +273,34 @@ class Reaction(NamedTuple):
     start: FieldsTest | None
     reopen: FieldsTest | None
     may_end: bool
-    """Whether any of stop, cancel and merge can hold."""
+    """Whether any of stop, cancel, merge and repeat can hold."""
     may_start: bool
-    """Whether any of start and reopen can hold."""
+    """Whether any of start and reopen can hold, or the event may bring the date the target waits for."""
+    repeat: FieldsTest | None = None
 
 
 class _Derived:
     """What a target's terms amount to. Not fields of the dataclass: they say nothing that its terms do not."""
 
-    __slots__ = ("_other_reaction", "_reactions", "pause_is_a_state", "slot", "warn_thresholds_ms")
+    __slots__ = (
+        "_other_reaction",
+        "_reactions",
+        "date_field",
+        "is_special",
+        "pause_is_a_state",
+        "risk_levels",
+        "rule",
+        "slot",
+        "warn_thresholds_ms",
+    )
 
     slot: tuple[ContractType, str]
     pause_is_a_state: bool
     warn_thresholds_ms: tuple[int, ...]
+    risk_levels: tuple[RiskLevel, ...]
+    rule: DueRule | None
+    date_field: str | None
+    is_special: bool
     _reactions: dict[str, Reaction]
     _other_reaction: Reaction
 
@@ -235,14 +320,38 @@ class Target(_Derived):
         Fields a ticket must have, the contract's customer scope included.
     calendar : str
         Id of the calendar that counts; used for BUSINESS targets and for reporting.
+    repeat : Condition
+        What stops the running cycle and starts the next one at the same instant ("an update every 4 hours").
+    only_while : Condition or None
+        The clock stands unless it holds; None: it runs unless it is paused.
     warn_consumed : tuple of Fraction
         Shares of the target, ascending, at which the clock is at risk.
+    warn_before_ms : tuple of int
+        Lead times at which it is, in the time the target counts.
+    earliest_start : str or None
+        Ticket field with an instant from which the clock counts, if that is before its start: that of the oldest of
+        the tickets merged into this one.
+    open_until_ms : int
+        Until when clocks of this revision stay under it: the effective instant of the first later revision that applies
+        to open tickets, or that terminates the contract with them. NEVER: they run off.
+    open_then : int or None
+        Number of the revision they go on under; None: they are terminated.
     slot : (ContractType, str)
         Contract type and metric: one clock at a time runs per slot of a ticket. Derived.
     pause_is_a_state : bool
         Whether the pause looks at fields only: then it can't change without them. Derived.
+    risk_levels : tuple of RiskLevel
+        Shares and lead times, the first to be reached first (with a rule: shares, then lead times). Derived.
     warn_thresholds_ms : tuple of int
-        What has been consumed when each share is reached, rounded up to the millisecond. Derived.
+        What has been consumed when each level is reached, ascending, rounded up to the millisecond; empty if there is a
+        rule, see :meth:`risk_levels_of`. Derived.
+    rule : DueRule or None
+        Where the deadline comes from if it is no duration. Derived.
+    date_field : str or None
+        Ticket field that holds the date the target is due on. Derived.
+    is_special : bool
+        Whether its clocks do more at an event than plain ones: they follow a ticket's date or an earlier start, or go
+        on under another revision at some instant. Derived.
     """
 
     id: str
@@ -269,21 +378,54 @@ class Target(_Derived):
     objective: Objective | None = None
     team: str | None = None
     owner: str | None = None
+    repeat: Condition = NEVER_HOLDS
+    only_while: Condition | None = None
+    warn_before_ms: tuple[int, ...] = ()
+    earliest_start: str | None = None
+    open_until_ms: int = NEVER
+    open_then: int | None = None
 
     def __post_init__(self) -> None:
-        # Exact fractions are dear: worked out once here, they took a third of the time of every event.
-        thresholds_ms = tuple(ceil(share * self.within.duration_ms) for share in self.warn_consumed)
+        rule = self.within.rule
+        date_field = rule.field if isinstance(rule, TicketDate) else None
+        if date_field is not None and (self.pause.clauses or self.only_while is not None):
+            raise ContractError(f"target {self.id!r} is due on a date, which no pause moves: it can't be paused")
+        levels = [RiskLevel(share, None) for share in self.warn_consumed]
+        levels += [RiskLevel(None, lead_ms) for lead_ms in self.warn_before_ms]
+        thresholds_ms: tuple[int, ...] = ()
+        if rule is None:
+            # Exact fractions are dear: worked out once here, they took a third of the time of every event.
+            levels = list(self._ascending(levels, self.within.duration_ms))
+            thresholds_ms = tuple(level.threshold_ms(self.within.duration_ms) for level in levels)
+        is_special = date_field is not None or self.earliest_start is not None or self.open_until_ms != NEVER
         object.__setattr__(self, "slot", (self.contract_type, self.metric))
+        object.__setattr__(self, "risk_levels", tuple(levels))
         object.__setattr__(self, "warn_thresholds_ms", thresholds_ms)
+        object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "date_field", date_field)
+        object.__setattr__(self, "is_special", is_special)
         object.__setattr__(self, "pause_is_a_state", not self.pause.event_names)
         named = frozenset[str]().union(*(condition.event_names for condition in self.conditions))
         object.__setattr__(self, "_reactions", {event: self._reaction_to(event) for event in named})
         object.__setattr__(self, "_other_reaction", self._reaction_to(""))
 
+    @staticmethod
+    def _ascending(levels: Iterable[RiskLevel], allowance_ms: int) -> tuple[RiskLevel, ...]:
+        return tuple(sorted(levels, key=lambda level: level.threshold_ms(allowance_ms)))
+
+    def risk_levels_of(self, allowance_ms: int) -> tuple[RiskLevel, ...]:
+        """Return the levels of risk of a clock that may consume ``allowance_ms``, the first to be reached first."""
+        return self.risk_levels if self.rule is None else self._ascending(self.risk_levels, allowance_ms)
+
+    def matches(self, attributes: Mapping[str, str]) -> bool:
+        """Tell whether a ticket with these fields has all that the target applies to."""
+        return all(attributes.get(name) in values for name, values in self.applies_to)
+
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """All conditions: stop, cancel, merge, pause, start, reopen."""
-        return (self.stop, self.cancel, self.merge, self.pause, self.start, self.reopen_when)
+        """All conditions: stop, cancel, merge, pause, start, reopen, repeat, and while it counts (if that is said)."""
+        always = (self.stop, self.cancel, self.merge, self.pause, self.start, self.reopen_when, self.repeat)
+        return always if self.only_while is None else (*always, self.only_while)
 
     def reaction_to(self, event: str) -> Reaction:
         """Return what an event of a kind can do to this target's clocks.
@@ -293,14 +435,39 @@ class Target(_Derived):
         return self._reactions.get(event, self._other_reaction)
 
     def _reaction_to(self, event: str) -> Reaction:
-        stop, cancel, merge, pause, start, reopen = (condition.at_event(event) for condition in self.conditions)
-        may_end = not (stop is cancel is merge is None)
-        return Reaction(stop, cancel, merge, pause, start, reopen, may_end, not (start is reopen is None))
+        stop, cancel, merge, pause, start, reopen, repeat = (
+            condition.at_event(event) for condition in self.conditions[:7]
+        )
+        if self.only_while is not None:
+            pause = _unless(self.only_while.of_fields, pause)
+        may_end = not (stop is cancel is merge is repeat is None)
+        may_start = not (start is reopen is None) or self.date_field is not None
+        return Reaction(stop, cancel, merge, pause, start, reopen, may_end, may_start, repeat)
 
     @property
     def specificity(self) -> tuple[int, int, str]:
         """Order of precedence among targets of one metric: level, number of fields, id as the last resort."""
         return (LEVEL_RANK[self.level], len(self.applies_to), self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class PartyRules:
+    """Who holds a ticket, by its fields: for attribution only, no clock depends on it.
+
+    Attributes
+    ----------
+    customer : Condition or None
+        While it holds the customer holds the ticket; None: while the target's pause holds.
+    supplier : Condition or None
+        While it holds a supplier does; None: while ``supplier_field`` is set.
+    team_field, supplier_field : str
+        Ticket fields that name the team and the supplier.
+    """
+
+    customer: Condition | None = None
+    supplier: Condition | None = None
+    team_field: str = "team"
+    supplier_field: str = "supplier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,3 +481,10 @@ class Contract:
     owner: str
     targets: tuple[Target, ...] = ()
     supports: tuple[str, ...] = field(default=())
+    parties: PartyRules = PartyRules()
+    team: str | None = None
+    """Who is told about the contract itself."""
+    review_by_ms: int | None = None
+    """When the newest signed revision is to be reviewed: the start of that date where the revision was dated."""
+    ends_ms: int | None = None
+    """When a termination ends it."""

@@ -1,7 +1,7 @@
-"""How people write targets and objective windows: ``4bh``, ``1h30m``, ``30d``, ``1 month``.
+"""How people write targets, lead times and objective windows: ``4bh``, ``1h30m``, ``2bd eod``, ``30d``, ``1 month``.
 
-Units say what they count: ``bh bm bs`` are business hours, minutes and seconds on the target's calendar, ``w d h m s``
-elapsed time. Numbers may have decimals and are read exactly.
+Units say what they count: ``bh bm bs`` are business hours, minutes and seconds on the target's calendar, ``bd``
+business days, ``w d h m s`` elapsed time. Numbers may have decimals and are read exactly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Final
 
-from sla.contract import Period, TimeBase, Window, Within
+from sla.contract import BusinessDays, Period, TicketDate, TimeBase, Window, Within
 from sla.errors import UnitError
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, DurationMs
 from sla.zones import CivilZone
@@ -20,6 +20,12 @@ WEEK_MS: Final = 7 * DAY_MS
 
 MAX_DURATION_MS: Final = 3_653 * DAY_MS
 """Ten years: a longer duration is a slip of the pen, and deadlines must stay within what calendars cover."""
+
+MAX_BUSINESS_DAYS: Final = 2_600
+"""As much: ten years of working days."""
+
+CLOSE_OF_BUSINESS: Final = "close_of_business"
+"""What people write for the end of a business day."""
 
 _ELAPSED_UNITS: Final = {"w": WEEK_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
 _BUSINESS_UNITS: Final = {"bh": HOUR_MS, "bm": MINUTE_MS, "bs": SECOND_MS}
@@ -44,42 +50,131 @@ _MILLISECONDS: Final = ("ms", "msec", "millisecond", "milliseconds")
 _PART = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[^\W\d_]+)\s*")
 _CALENDAR_WINDOW = re.compile(r"\s*(?P<count>[0-9]+)?\s*(?P<period>[^\W\d_]+?)(?P<plural>s?)\s*", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\s*[-−]")
-_HOW_TO: Final = "write 4bh or 30bm for business time, 24h, 1h30m or 2d for elapsed time"
+_HOW_TO: Final = "write 4bh or 30bm for business time, 2bd for business days, 24h, 1h30m or 2d for elapsed time"
+
+_DAYS = re.compile(r"\s*(?:(?P<days>[0-9]+)\s*bd)?\s*(?P<end>eod)?\s*")
+_DATE = re.compile(r"\s*by\s+(?P<field>\S+)(?:\s+at\s+(?P<at>\S+))?\s*")
+_TIME_OF_DAY = re.compile(r"(\d{1,2}):(\d{2})")
 
 
 def parse_within(text: str) -> Within:
-    """Parse a target's duration.
+    """Parse how long a clock may run.
 
     Parameters
     ----------
     text : str
         Parts of a number and a unit, each unit once: ``4bh``, ``4bh30bm``, ``1h30m``, ``1.5h``. Zero is due at once.
+        Or business days: ``2bd`` (the same local time two business days later), ``2bd eod`` (close of that day),
+        ``eod`` (close of the day it starts on). Or a date of the ticket: ``by last_day``, ``by last_day at 17:00``.
 
     Returns
     -------
     Within
-        Whole milliseconds, and whether they count business or elapsed time.
+        Whole milliseconds, and whether they count business or elapsed time; or the rule for the deadline.
 
     Raises
     ------
     UnitError
-        If the text is no duration, is negative, mixes business and elapsed time, is finer than a millisecond, is
-        longer than 10 years, or counts business days, which this release does not know yet.
+        If the text is none of these, is negative, mixes business and elapsed time, is finer than a millisecond, or is
+        longer than 10 years.
 
     Examples
     --------
     >>> parse_within("4bh30bm")
-    Within(duration_ms=16200000, base=<TimeBase.BUSINESS: 'business'>)
+    Within(duration_ms=16200000, base=<TimeBase.BUSINESS: 'business'>, rule=None)
     >>> parse_within("1.5h")
-    Within(duration_ms=5400000, base=<TimeBase.ELAPSED: 'elapsed'>)
+    Within(duration_ms=5400000, base=<TimeBase.ELAPSED: 'elapsed'>, rule=None)
+    >>> parse_within("2bd eod").rule
+    BusinessDays(days=2, end_of_day=True)
     """
-    _refuse_business_days(text)
+    if match := _DATE.fullmatch(text):
+        rule = TicketDate(match["field"], _minute_of(text, match["at"] or CLOSE_OF_BUSINESS))
+        return Within(0, TimeBase.BUSINESS, rule)
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    if "eod" in words or any(word in _BUSINESS_DAYS for word in words):
+        return Within(0, TimeBase.BUSINESS, _business_days(text))
+    return _duration(text)
+
+
+def parse_lead(text: str, base: TimeBase) -> DurationMs:
+    """Parse a lead time before the deadline of a target: ``30bm`` or ``1bh`` in business time, ``30m`` in elapsed time.
+
+    Parameters
+    ----------
+    text : str
+        Parts as in :func:`parse_within`.
+    base : TimeBase
+        What the target counts: the lead time counts the same.
+
+    Raises
+    ------
+    UnitError
+        If the text is no duration, is zero or counts something else than the target.
+    """
+    lead = _duration(text)
+    if lead.duration_ms == 0:
+        raise UnitError(f"{text!r} is no lead time: at the deadline it is a breach")
+    if lead.base is not base:
+        hint = "write it in business time, such as 30bm" if base is TimeBase.BUSINESS else "write it like 30m"
+        raise UnitError(f"{text!r} counts {lead.base.value} time and the target {base.value} time: {hint}")
+    return DurationMs(lead.duration_ms)
+
+
+def format_within(within: Within) -> str:
+    """Render how long a clock may run: ``4bh``, ``1d``, ``2bd eod``, ``by last_day at 17:00``.
+
+    Returns
+    -------
+    str
+        What :func:`parse_within` reads back.
+    """
+    rule = within.rule
+    if rule is None:
+        return format_duration(within.duration_ms, within.base is TimeBase.BUSINESS)
+    if isinstance(rule, BusinessDays):
+        if rule.end_of_day:
+            return f"{rule.days}bd eod" if rule.days else "eod"
+        return f"{rule.days}bd"
+    if rule.at_minute is None:
+        return f"by {rule.field} at {CLOSE_OF_BUSINESS}"
+    hour, minute = divmod(rule.at_minute, 60)
+    return f"by {rule.field} at {hour:02d}:{minute:02d}"
+
+
+def _duration(text: str) -> Within:
     parts = _parts_of(text)
     business = any(unit in _BUSINESS_UNITS for _, unit in parts)
     if business and any(unit in _ELAPSED_UNITS for _, unit in parts):
         raise UnitError(f"{text!r} mixes business and elapsed time: {_HOW_TO}")
     units = _BUSINESS_UNITS if business else _ELAPSED_UNITS
     return Within(_sum_of(text, parts, units), TimeBase.BUSINESS if business else TimeBase.ELAPSED)
+
+
+def _business_days(text: str) -> BusinessDays:
+    match = _DAYS.fullmatch(text)
+    if match is None or not match.group().strip():
+        if _NEGATIVE.match(text):
+            raise UnitError(f"{text!r} is negative: a duration is zero or more")
+        raise UnitError(
+            f"{text!r}: business days are whole and stand alone: write 2bd (the same time two business days later), "
+            "2bd eod (close of that day), eod (close of this one), or business hours such as 12bh"
+        )
+    days = int(match["days"] or 0)
+    if days > MAX_BUSINESS_DAYS:
+        raise UnitError(f"{text!r} is longer than 10 years")
+    return BusinessDays(days, end_of_day=match["end"] is not None)
+
+
+def _minute_of(text: str, at: str) -> int | None:
+    """Return the local minute at which a date is due, None at close of business."""
+    if at == CLOSE_OF_BUSINESS:
+        return None
+    match = _TIME_OF_DAY.fullmatch(at)
+    if match is not None:
+        hour, minute = map(int, match.groups())
+        if minute < 60 and hour * 60 + minute <= 24 * 60:
+            return hour * 60 + minute
+    raise UnitError(f"{text!r}: {at!r} is no time of day: write {CLOSE_OF_BUSINESS} or a local time such as 17:00")
 
 
 def parse_window(text: str, timezone: str = "UTC") -> Window:
@@ -202,15 +297,3 @@ def _suggestion(unit: str) -> str:
     if close:
         return f": did you mean {_UNIT_OF_SPELLING[close[0]]!r}?"
     return f": {_HOW_TO}"
-
-
-def _refuse_business_days(text: str) -> None:
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    not_yet = "are not supported by this release yet"
-    if words and words[0] == "by":
-        raise UnitError(f"{text!r}: dates carried by the ticket {not_yet}, nor are business days: {_HOW_TO}")
-    if "eod" in words or any(word in _BUSINESS_DAYS for word in words):
-        raise UnitError(
-            f"{text!r}: business days {not_yet}: write business hours, such as 16bh for two days of eight hours, "
-            "or elapsed days, such as 2d"
-        )

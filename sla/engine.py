@@ -9,41 +9,33 @@ together.
 
 from __future__ import annotations
 
-import struct
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from sla import clock as clocks
-from sla.alerting import SEVERITY, clock_alert
-from sla.calendar import WorkCalendar
-from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Clock, Phase, Published
-from sla.contract import Target
+from sla.buckets import BUCKET_PREFIX, Buckets
+from sla.clock import AT_RISK_FIRING, Clock, Phase
 from sla.events import Reason, Rejected, TicketEvent
-from sla.outcome import Alert, AlertKind, AlertState, Result, Verdict
+from sla.published_terms import TERMS_PREFIX, PublishedTerms
 from sla.register import Register
 from sla.row import (
     AT_RISK_BIT,
     BREACHED_BIT,
     LARGEST_ROW_BYTES,
-    RowFormatError,
     clock_section,
     clock_states,
     decode_row,
     due_of,
     encode_row,
 )
+from sla.step import Fault, Outcome
 from sla.table import DueTable
+from sla.telling import Telling
 from sla.ticket import Added, Ticket, add_event, new_ticket, refold
-from sla.units import DAY_MS, MINUTE_MS, NEVER
+from sla.units import DAY_MS, HOUR_MS, NEVER
 
 TICKET_PREFIX: Final = b"t"
-BUCKET_PREFIX: Final = b"b"
-
-BUCKET_FORMAT: Final = 1
-_BUCKET = struct.Struct(">BII")
-_BUCKET_MINUTE = struct.Struct(">q")
 
 SWEEP_LIMIT: Final = 2_000
 """Most rows the sweeps of one step touch: a step must stay small enough for one record batch."""
@@ -58,9 +50,11 @@ _NEAR_FULL_BYTES: Final = LARGEST_ROW_BYTES - 8 * 1024
 _SIZED_EVERY_EVENTS: Final = 16
 """How often the size of a ticket is looked at that one step brings many events for."""
 
+FAULT_RETRY_MS: Final = HOUR_MS
+"""How long a ticket that could not be computed is set aside; a new register and a new owner try it at once."""
 
-_COLUMN: Final = {Result.MET.value: 0, Result.BREACHED.value: 1}
-_ALERTS: Final = ((AT_RISK_FIRING, AlertKind.TICKET_AT_RISK), (BREACHED_FIRING, AlertKind.TICKET_BREACHED))
+# Members of an IntEnum are slow to get at.
+_PAUSED: Final = int(Phase.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +76,6 @@ class EngineLimits:
     bucket_retention_ms: int = (366 + 35 + 7) * DAY_MS
 
 
-class Rollup(NamedTuple):
-    """Counts of one target in one minute: absolute, or a change to a bucket that is no longer kept."""
-
-    target: str
-    minute_ms: int
-    met: int
-    breached: int
-    is_delta: bool = False
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one step did.
-
-    Attributes
-    ----------
-    rows : dict
-        State rows to write, by key; None deletes.
-    verdicts : list of (Verdict, bool)
-        In order; True marks the correction of a verdict published before with another result or bucket.
-    counts : dict
-        Counters for the metrics: duplicate, out-of-order, unmatched, corrections, ...
-    """
-
-    rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    verdicts: list[tuple[Verdict, bool]] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    rollups: list[Rollup] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-
 class TicketEngine:
     """Clocks and buckets of one partition of tickets.
 
@@ -131,17 +94,16 @@ class TicketEngine:
         self.now_ms = 0
         self._open: dict[int, list[int]] = {}
         self._tickets = DueTable()
-        self._buckets: dict[tuple[str, int], list[int]] = {}
+        self._buckets = Buckets(self.limits.bucket_retention_ms)
+        self._terms = PublishedTerms()
         self._touched: dict[bytes, Ticket] = {}
         self._unjudged: dict[bytes, None] = {}
         self._due_of: dict[bytes, int] = {}
         self._next_due_ms: int = NEVER
-        self._swept_rows = self._swept_bytes = 0
-        self._moved: set[tuple[str, int]] = set()
-        self._deltas: dict[tuple[str, int], list[int]] = {}
+        self._swept_rows = self._swept_bytes = self._step_bytes = 0
+        self._faulty: dict[bytes, str] = {}
         self._outcome = Outcome()
-        self._next_bucket_expiry_ms = 0
-        self._expired: list[tuple[str, int]] = []
+        self._telling = Telling(self._buckets, self._terms, self._outcome, self.limits.settle_ms)
 
     def __len__(self) -> int:
         """Return the number of tickets kept."""
@@ -151,7 +113,7 @@ class TicketEngine:
     def open_counts(self) -> dict[str, tuple[int, int, int]]:
         """Clocks that run or are paused, by target of the register in force: (open, at risk, breached).
 
-        A breached clock counts as at risk, too, if its target has thresholds of risk.
+        A breached clock is past being at risk: no clock counts as both.
         """
         counts = {}
         for target_hash, (is_open, at_risk, breached) in self._open.items():
@@ -159,6 +121,11 @@ class TicketEngine:
             if target_id is not None:
                 counts[target_id] = (is_open, at_risk, breached)
         return counts
+
+    @property
+    def set_aside(self) -> list[str]:
+        """Tickets that could not be computed and are tried again later: faults of our own."""
+        return [key[1:].decode() for key in self._faulty]
 
     # --- state -----------------------------------------------------------------------------------------------------
 
@@ -181,10 +148,9 @@ class TicketEngine:
                 if version != self.register_version:
                     outdated.append(key)
             elif prefix == BUCKET_PREFIX:
-                if row[0] != BUCKET_FORMAT:
-                    raise RowFormatError(f"bucket format {row[0]}, this release reads {BUCKET_FORMAT}")
-                _, met, breached = _BUCKET.unpack(row)
-                self._buckets[_bucket_of(key)] = [met, breached]
+                self._buckets.load(key, row)
+            elif prefix == TERMS_PREFIX:
+                self._terms.load(key, row)
         self._tickets.make_due(outdated)
 
     def ticket(self, ticket_id: str) -> Ticket | None:
@@ -202,7 +168,10 @@ class TicketEngine:
 
     def knows(self, ticket_id: str) -> bool:
         """Whether a ticket is kept."""
-        key = TICKET_PREFIX + ticket_id.encode()
+        return self.holds(TICKET_PREFIX + ticket_id.encode())
+
+    def holds(self, key: bytes) -> bool:
+        """Whether the ticket of a row's key (:data:`TICKET_PREFIX` and its id) is kept."""
         return key in self._touched or key in self._tickets
 
     def row_bytes(self, ticket_id: str) -> int:
@@ -210,17 +179,28 @@ class TicketEngine:
         row = self._tickets.get(TICKET_PREFIX + ticket_id.encode())
         return 0 if row is None else len(row)
 
+    @property
+    def step_bytes(self) -> int:
+        """Size of the rows that the running step has taken in so far, as they were last written."""
+        return self._step_bytes
+
     # --- inputs ----------------------------------------------------------------------------------------------------
 
-    def apply(self, ticket_id: str, event: TicketEvent) -> Rejected | None:
+    def apply(self, ticket_id: str, event: TicketEvent, key: bytes | None = None) -> Rejected | None:
         """Apply one event.
+
+        Parameters
+        ----------
+        key : bytes or None
+            Of the ticket's row, where the caller has it at hand.
 
         Returns
         -------
         Rejected or None
             The reason if the event is refused: ``too-late`` or ``history-full``.
         """
-        key = TICKET_PREFIX + ticket_id.encode()
+        if key is None:
+            key = TICKET_PREFIX + ticket_id.encode()
         ticket = self._touched.get(key)
         if ticket is None:
             row = self._tickets.get(key)
@@ -243,9 +223,10 @@ class TicketEngine:
                 return _full(ticket_id, size)
         former = ticket
         history = ticket.history
-        if history and event.at_ms >= history[-1].at_ms + self.limits.retention_ms and ticket.is_closed:
+        if history and event.at_ms >= history.last_ms + self.limits.retention_ms and ticket.is_closed:
             # Forgotten by then, whether or not a sweep came between: that depends on where chunks end.
-            self._judge(key, ticket)
+            if not self._judge(key, ticket):
+                return Rejected(Reason.INTERNAL_ERROR, self._faulty[key])
             ticket = self._touched[key] = new_ticket(self.register_version)
         dropped: list[Clock] = []
         try:
@@ -261,7 +242,7 @@ class TicketEngine:
         if added is not Added.IN_ORDER:
             self._outcome.counts[added.value] += 1
             if dropped:
-                self._retract(ticket_id, dropped)
+                self._telling.retract(ticket_id, dropped, self.now_ms)
         elif not ticket.clocks and len(ticket.history) == 1:
             self._outcome.counts["unmatched"] += 1
         self._unjudged[key] = None
@@ -293,8 +274,13 @@ class TicketEngine:
             assert row is not None
             self._swept_rows += 1
             self._swept_bytes += len(row)
-            self._judge(key, self._touch(key, row))
-        self._expire_buckets()
+            try:
+                ticket = self._touch(key, row)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must cost one ticket, not its partition
+                self._set_aside(key, error)
+            else:
+                self._judge(key, ticket)
+        self._buckets.expire(self.now_ms, self._outcome.rows)
         return more
 
     def set_register(self, register: Register, version: int) -> None:
@@ -302,8 +288,13 @@ class TicketEngine:
         self.register = register
         self.register_version = version
         for key, ticket in self._touched.items():
-            self._refold(key, ticket)
-            self._unjudged[key] = None
+            try:
+                self._refold(key, ticket)
+            except Exception as error:  # noqa: BLE001 - as in advance_to
+                self._unjudged.pop(key, None)
+                self._set_aside(key, error)
+            else:
+                self._unjudged[key] = None
         self._tickets.make_due(key for key, _ in self._tickets.items() if key not in self._touched)
 
     # --- outcome ---------------------------------------------------------------------------------------------------
@@ -312,6 +303,12 @@ class TicketEngine:
         """End the step: return the rows it touched and the effects it had, and start a new one."""
         outcome = self._outcome
         self._judge_touched()
+        outcome.computed = len(self._touched)
+        if self._faulty:
+            faulty = {TICKET_PREFIX + fault.ticket.encode() for fault in outcome.faults}
+            outcome.computed -= len(faulty & self._touched.keys())
+            for key in self._faulty.keys() & self._touched.keys() - faulty:
+                del self._faulty[key]
         for key, ticket in self._touched.items():
             before = self._tickets.get(key)
             due_ms = self._due_of[key]
@@ -329,19 +326,13 @@ class TicketEngine:
                 self._count(before, -1)
                 self._count(row, 1)
             outcome.rows[key] = row
-        for bucket in sorted(self._moved):
-            met, breached = self._buckets[bucket]
-            outcome.rows[_bucket_key(bucket)] = _BUCKET.pack(BUCKET_FORMAT, met, breached)
-            outcome.rollups.append(Rollup(bucket[0], bucket[1], met, breached))
-        for bucket, (met, breached) in sorted(self._deltas.items()):
-            outcome.rollups.append(Rollup(bucket[0], bucket[1], met, breached, is_delta=True))
+        outcome.rollups = self._buckets.finish(outcome.rows)
+        self._terms.finish(outcome.rows)
         self._touched = {}
         self._due_of = {}
         self._next_due_ms = NEVER
-        self._swept_rows = self._swept_bytes = 0
-        self._moved = set()
-        self._deltas = {}
-        self._outcome = Outcome()
+        self._swept_rows = self._swept_bytes = self._step_bytes = 0
+        self._telling.outcome = self._outcome = Outcome()
         return outcome
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -352,6 +343,7 @@ class TicketEngine:
         if ticket.register_version != self.register_version:
             self._refold(key, ticket)
         self._touched[key] = ticket
+        self._step_bytes += len(row)
         # What the step holds is judged in the step; its row comes back with another due instant.
         self._tickets.postpone(key)
         return ticket
@@ -360,7 +352,7 @@ class TicketEngine:
         dropped = refold(ticket, self.register)
         ticket.register_version = self.register_version
         if dropped:
-            self._retract(key[1:].decode(), dropped)
+            self._telling.retract(key[1:].decode(), dropped, self.now_ms)
 
     def _judge_touched(self) -> None:
         """Judge the tickets of this step that have new events, or that became due since they were judged."""
@@ -373,125 +365,81 @@ class TicketEngine:
                 self._judge(key, self._touched[key])
             self._next_due_ms = min(self._due_of.values(), default=NEVER)
 
-    def _judge(self, key: bytes, ticket: Ticket) -> None:
+    def _set_aside(self, key: bytes, error: Exception) -> None:
+        """Try a ticket again later: a fault of ours costs one ticket, not its partition.
+
+        Nothing of it is lost: a row that could not be read or folded stays as it is, byte by byte, and so does
+        whatever the step has brought already.
+        """
+        text = f"{type(error).__name__}: {error}"
+        is_new = self._faulty.get(key) != text
+        self._faulty[key] = text
+        self._outcome.faults.append(Fault(key[1:].decode(), error, is_new))
+        retry_ms = self.now_ms + FAULT_RETRY_MS
+        if key in self._touched:
+            self._due_of[key] = retry_ms
+            self._next_due_ms = min(self._next_due_ms, retry_ms)
+        else:
+            row = self._tickets.get(key)
+            assert row is not None
+            self._tickets.put(key, row, retry_ms)
+
+    def _judge(self, key: bytes, ticket: Ticket) -> bool:
         """Compare what is true of a ticket as of now with what the outside was told, and tell the difference.
 
         Also notes when the ticket needs attention next without any event.
+
+        Returns
+        -------
+        bool
+            False if that failed: the ticket is set aside. What was told before that is noted at its clocks.
         """
         ticket_id = key[1:].decode()
         now_ms, settle_ms = self.now_ms, self.limits.settle_ms
         terms = self.register.terms
+        telling = self._telling
         due_ms: int = NEVER
         is_closed = True
-        for clock in ticket.clocks:
-            target, calendar = terms[clock.target_id, clock.revision]
-            decision = clocks.decision_of(clock, now_ms, settle_ms)
-            if decision is None:
-                if clock.published is not None:
-                    self._take_back(clock, target, ticket_id, clock.published)
-            elif not clocks.is_told(clock, target, decision):
-                self._publish(clock, target, clocks.verdict_on(clock, ticket_id, target, decision))
-            if clock.is_active:
-                is_closed = False
-                self._alert(clock, target, calendar, ticket_id, ticket)
-                change_ms = clocks.next_change_ms(clock, now_ms, settle_ms, clock.warn_ms)
-                due_ms = min(due_ms, change_ms)
-            elif clock.alerts:
-                self._alert(clock, target, calendar, ticket_id, ticket)
+        try:
+            for clock in ticket.clocks:
+                # Most clocks an engine looks at have nothing to tell: they run or stand as the outside knows they do.
+                if (
+                    clock.phase <= _PAUSED
+                    and clock.published is None
+                    and not clock.breached
+                    and clock.alerts == (AT_RISK_FIRING if clock.level else 0)
+                    and clock.level <= clock.alerted_level
+                ):
+                    if clock.phase == _PAUSED:
+                        is_closed = False
+                        continue
+                    change_ms = min(clock.warn_ms, clock.deadline_ms + settle_ms)
+                    if now_ms < change_ms:
+                        is_closed = False
+                        due_ms = min(due_ms, change_ms)
+                        continue
+                target, calendar = terms[clock.target_id, clock.revision]
+                decision = clocks.decision_of(clock, now_ms, settle_ms)
+                if decision is None:
+                    if clock.published is not None:
+                        telling.take_back(clock, ticket_id, clock.published, now_ms)
+                elif not clocks.is_told(clock, target, decision):
+                    telling.publish(clock, target, clocks.verdict_on(clock, ticket_id, target, decision), now_ms)
+                if clock.is_active:
+                    is_closed = False
+                    telling.alert(clock, target, calendar, ticket_id, ticket, now_ms)
+                    change_ms = clocks.next_change_ms(clock, now_ms, settle_ms, clock.warn_ms)
+                    due_ms = min(due_ms, change_ms)
+                elif clock.alerts:
+                    telling.alert(clock, target, calendar, ticket_id, ticket, now_ms)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must cost one ticket, not its partition
+            self._set_aside(key, error)
+            return False
         if is_closed:
-            due_ms = (ticket.history[-1].at_ms if ticket.history else now_ms) + self.limits.retention_ms
+            due_ms = (ticket.history.last_ms if ticket.history else now_ms) + self.limits.retention_ms
         self._due_of[key] = due_ms
         self._next_due_ms = min(self._next_due_ms, due_ms)
-
-    def _publish(self, clock: Clock, target: Target, verdict: Verdict) -> None:
-        """Tell a verdict that is new, or that differs from the one told before."""
-        before = clock.published
-        clock.published = after = Published(
-            verdict.result.value,
-            verdict.deadline_ms,
-            verdict.stop_ms,
-            verdict.consumed_ms,
-            verdict.start_ms,
-            verdict.revision,
-        )
-        moved = before is None or (before.result, before.decided_at_ms) != (after.result, after.decided_at_ms)
-        if moved:
-            if before is not None:
-                self._move(target.id, before, -1)
-                self._outcome.counts["corrections"] += 1
-            self._move(target.id, after, 1)
-            self._outcome.counts[f"verdict:{target.contract}:{target.id}:{verdict.result.value}"] += 1
-        self._outcome.verdicts.append((verdict, moved and before is not None))
-
-    def _take_back(self, clock: Clock, target: Target | None, ticket_id: str, told: Published) -> None:
-        """Take a verdict back: the clock is open again, or never was."""
-        clock.published = None
-        self._move(clock.target_id, told, -1)
-        self._outcome.counts["corrections"] += 1
-        self._outcome.verdicts.append((_retraction(ticket_id, clock, target, told), True))
-
-    def _alert(self, clock: Clock, target: Target, calendar: WorkCalendar, ticket_id: str, ticket: Ticket) -> None:
-        firing = 0
-        level = 0
-        if clock.phase <= Phase.PAUSED:
-            level, clock_warn_ms = clocks.warn_level_at(clock, target, calendar, self.now_ms)
-            if clock.phase == Phase.RUNNING:
-                clock.level, clock.warn_ms = level, clock_warn_ms
-            firing = (AT_RISK_FIRING if level else 0) | (
-                BREACHED_FIRING if clocks.has_breached(clock, self.now_ms, self.limits.settle_ms) else 0
-            )
-        rises = level > clock.alerted_level
-        if firing == clock.alerts and not rises:
-            return
-        before = clock.alerts
-        clock.alerts = firing
-        if firing:
-            clock.alerted_level = max(level, clock.alerted_level)
-        for bit, kind in _ALERTS:
-            is_firing, was_firing = bool(firing & bit), bool(before & bit)
-            if is_firing != was_firing or (is_firing and rises and bit == AT_RISK_FIRING):
-                state = AlertState.FIRING if is_firing else AlertState.RESOLVED
-                self._outcome.alerts.append(
-                    clock_alert(kind, state, clock, target, ticket_id, ticket.attributes, self.now_ms)
-                )
-        if not firing:
-            clock.alerted_level = 0
-
-    def _retract(self, ticket_id: str, dropped: list[Clock]) -> None:
-        """Take back whatever was told about clocks that never were."""
-        for clock in dropped:
-            if clock.published is not None:
-                target = self.register.target(clock.target_id, clock.published.revision)
-                self._take_back(clock, target, ticket_id, clock.published)
-            for bit, kind in _ALERTS:
-                if clock.alerts & bit:
-                    clock_id = f"{ticket_id}:{clock.target_id}:{clock.cycle}"
-                    self._outcome.alerts.append(
-                        Alert(
-                            id=f"{kind.value}/{clock_id}",
-                            kind=kind,
-                            state=AlertState.RESOLVED,
-                            severity=SEVERITY[kind],
-                            at_ms=self.now_ms,
-                            labels={"alertname": kind.value, "ticket_id": ticket_id, "target": clock.target_id},
-                            annotations={
-                                "clock_id": clock_id,
-                                "summary": f"{clock_id}: the clock does not apply any more",
-                            },
-                        )
-                    )
-
-    def _move(self, target_id: str, published: Published, sign: int) -> None:
-        column = _COLUMN.get(published.result)
-        if column is None:
-            return
-        decided_at_ms = published.decided_at_ms
-        bucket = (target_id, decided_at_ms - decided_at_ms % MINUTE_MS)
-        if bucket[1] < self.now_ms - self.limits.bucket_retention_ms and bucket not in self._buckets:
-            self._deltas.setdefault(bucket, [0, 0])[column] += sign
-            return
-        self._buckets.setdefault(bucket, [0, 0])[column] += sign
-        self._moved.add(bucket)
+        return True
 
     def _count(self, row: bytes, sign: int) -> None:
         # By hash, also of targets that this register does not know: what was counted in can always be counted out.
@@ -500,54 +448,11 @@ class TicketEngine:
             if counts is None:
                 counts = self._open[target_hash] = [0, 0, 0]
             counts[0] += sign
-            if state & AT_RISK_BIT:
-                counts[1] += sign
             if state & BREACHED_BIT:
                 counts[2] += sign
-
-    def _expire_buckets(self) -> None:
-        """Forget old buckets: looked for once a day, removed a few at a time, for a step is one record batch."""
-        horizon_ms = self.now_ms - self.limits.bucket_retention_ms
-        if self.now_ms >= self._next_bucket_expiry_ms:
-            self._expired = [bucket for bucket in self._buckets if bucket[1] < horizon_ms]
-            self._next_bucket_expiry_ms = self.now_ms + DAY_MS
-        if not self._expired:
-            return
-        batch = self._expired[-SWEEP_LIMIT:]
-        del self._expired[-SWEEP_LIMIT:]
-        for bucket in batch:
-            if bucket not in self._moved:  # else it is told in absolute numbers once more, and goes tomorrow
-                del self._buckets[bucket]
-                self._outcome.rows[_bucket_key(bucket)] = None
+            elif state & AT_RISK_BIT:
+                counts[1] += sign
 
 
 def _full(ticket_id: str, size: int) -> Rejected:
     return Rejected(Reason.HISTORY_FULL, f"ticket {ticket_id!r} holds {size} bytes of history, its largest size")
-
-
-def _retraction(ticket_id: str, clock: Clock, target: Target | None, published: Published) -> Verdict:
-    return Verdict(
-        ticket=ticket_id,
-        contract=target.contract if target else "",
-        target=clock.target_id,
-        metric=target.metric if target else "",
-        revision=published.revision,
-        cycle=clock.cycle,
-        result=Result.RETRACTED,
-        start_ms=published.start_ms,
-        deadline_ms=published.deadline_ms,
-        stop_ms=published.stop_ms,
-        decided_at_ms=published.decided_at_ms,
-        target_ms=target.within.duration_ms if target else 0,
-        consumed_ms=published.consumed_ms,
-        elapsed_ms=0,
-    )
-
-
-def _bucket_key(bucket: tuple[str, int]) -> bytes:
-    return BUCKET_PREFIX + _BUCKET_MINUTE.pack(bucket[1]) + bucket[0].encode()
-
-
-def _bucket_of(key: bytes) -> tuple[str, int]:
-    (minute_ms,) = _BUCKET_MINUTE.unpack_from(key, 1)
-    return key[1 + _BUCKET_MINUTE.size :].decode(), minute_ms

@@ -27,6 +27,11 @@ _RANK: Final = {CREATED: 0, RESPONDED: 2, RESOLVED: 3, CLOSED: 4, CANCELLED: 5, 
 _RANK_OF_OTHERS: Final = 1
 
 
+LATEST_EVENT_MS: Final = 10_413_791_999_999
+"""2299-12-31T23:59:59.999Z: no event may say that it happened later; the first instant is the epoch. Deadlines must lie
+within what calendars cover, and they end a century after this."""
+
+
 def rank_of(event: str) -> int:
     """Return the place of an event kind among events of one ticket at one instant without a sequence."""
     return _RANK.get(event, _RANK_OF_OTHERS)

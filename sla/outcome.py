@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +25,27 @@ class Result(StrEnum):
     """A late event showed that this clock never was; consumers drop it."""
 
 
+class Share(NamedTuple):
+    """How long one party held a ticket while a clock was on.
+
+    Attributes
+    ----------
+    party : str
+        ``customer``, ``supplier``, ``supplier:<name>``, ``team:<name>``, ``unassigned`` or ``solved``.
+    elapsed_ms : int
+        Wall-clock time; that of all parties is the clock's.
+    counted_ms : int
+        Time that counted; that of all parties is what the clock consumed.
+    paused_ms : int
+        Time that would have counted, had the clock not been paused.
+    """
+
+    party: str
+    elapsed_ms: int
+    counted_ms: int
+    paused_ms: int
+
+
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The outcome of one clock; the last one published for a ``clock_id`` is in force.
 
@@ -39,6 +61,10 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     consumed_ms, elapsed_ms : int
         Business time (or elapsed, as the target counts) and wall-clock time, up to the stop, or to the deadline of
         a clock that still runs.
+    parties : tuple of Share
+        Who held the ticket in that time, by party.
+    endangers : tuple of (contract, target, cycle)
+        Of an OLA or UC: the ticket's clocks of the SLAs it supports.
     """
 
     ticket: str
@@ -55,13 +81,15 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     target_ms: int
     consumed_ms: int
     elapsed_ms: int
+    parties: tuple[Share, ...] = ()
+    endangers: tuple[tuple[str, str, int], ...] = ()
 
     @property
     def clock_id(self) -> str:
         """``ticket:target:cycle``; parse it from the right."""
         return f"{self.ticket}:{self.target}:{self.cycle}"
 
-    def document(self) -> dict[str, str | int | float | None]:
+    def document(self) -> dict[str, Any]:
         """Return the public JSON document of the verdict: instants in RFC 3339, absent is null."""
         return {
             "clock_id": self.clock_id,
@@ -79,7 +107,27 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
             "target_seconds": self.target_ms / 1000,
             "consumed_seconds": self.consumed_ms / 1000,
             "elapsed_seconds": self.elapsed_ms / 1000,
+            **shares_document(self.parties),
+            "endangers": endangered_document(self.ticket, self.endangers),
         }
+
+
+def shares_document(parties: tuple[Share, ...]) -> dict[str, dict[str, float]]:
+    """Return the public fields that say who held a ticket, each with seconds by party.
+
+    ``parties``: wall-clock time; ``parties_counted``: time that counted; ``parties_paused``: time that would have, had
+    the clock not been paused. Of the last two only parties with any.
+    """
+    return {
+        "parties": {share.party: share.elapsed_ms / 1000 for share in parties},
+        "parties_counted": {share.party: share.counted_ms / 1000 for share in parties if share.counted_ms},
+        "parties_paused": {share.party: share.paused_ms / 1000 for share in parties if share.paused_ms},
+    }
+
+
+def endangered_document(ticket: str, endangers: tuple[tuple[str, str, int], ...]) -> list[dict[str, str]]:
+    """Return the public form of SLA clocks that an OLA's or UC's clock supports."""
+    return [{"contract": contract, "clock_id": f"{ticket}:{target}:{cycle}"} for contract, target, cycle in endangers]
 
 
 class AlertKind(StrEnum):
@@ -88,6 +136,8 @@ class AlertKind(StrEnum):
     TICKET_AT_RISK = "SLATicketAtRisk"
     TICKET_BREACHED = "SLATicketBreached"
     OBJECTIVE_BUDGET_SPENT = "SLAObjectiveBudgetSpent"
+    CONTRACT_REVIEW_DUE = "SLAContractReviewDue"
+    CONTRACT_ENDING = "SLAContractEnding"
 
 
 class AlertState(StrEnum):

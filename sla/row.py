@@ -2,10 +2,11 @@
 
 A row is a fixed header that can be read without decoding the rest, then MessagePack::
 
-    format u8 | clocks u8 | register version u32 | due i64 | clocks x (target CRC-32 u32, state u8)
-    | MessagePack(Ticket)
+    format u8 | clocks u8 | register version u32 | due i64 | length of the body u32
+    | clocks x (target CRC-32 u32, state u8) | body | events of the history, one after another
 
-Rows stay bytes until they are touched: a restore of a million tickets reads headers only.
+Rows stay bytes until they are touched: a restore of a million tickets reads headers only. A row that is touched decodes
+its body; its history stays encoded until something wants to read it, see :mod:`sla.history`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from zlib import crc32
 
 import msgspec
 
-from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Phase
+from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Clock, Phase
+from sla.history import History
 from sla.ticket import Ticket
 
 ROW_FORMAT: Final = 1
@@ -30,13 +32,24 @@ PAUSED_BIT: Final = 1
 AT_RISK_BIT: Final = 2
 BREACHED_BIT: Final = 4
 
-_HEAD = struct.Struct(">BBIq")
+_HEAD = struct.Struct(">BBIqI")
 _CLOCK = struct.Struct(">IB")
 _LONGEST_CLOCK_LIST: Final = 255
 _PAUSED: Final = int(Phase.PAUSED)
 
+
+class _Body(msgspec.Struct, array_like=True, gc=False):
+    """A ticket without its events. New fields go to the end and have a default."""
+
+    attributes: dict[str, str]
+    clocks: list[Clock]
+    register_version: int
+    events: int
+    last_order: tuple[int, int, int, int]
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Ticket).decode
+_decode = msgspec.msgpack.Decoder(_Body).decode
 
 
 class RowFormatError(Exception):
@@ -47,8 +60,10 @@ def encode_row(ticket: Ticket, due_ms: int) -> bytes:
     """Encode a ticket with the instant at which it needs attention next."""
     states = [_packed(clock.target_id, clock.phase, clock.alerts) for clock in ticket.clocks if clock.phase <= _PAUSED]
     del states[_LONGEST_CLOCK_LIST:]
-    head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms)
-    return b"".join((head, *states, _encode(ticket)))
+    history = ticket.history
+    body = _encode(_Body(ticket.attributes, ticket.clocks, ticket.register_version, len(history), history.last_order))
+    head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms, len(body))
+    return b"".join((head, *states, body, history.encoded))
 
 
 def decode_row(row: bytes) -> Ticket:
@@ -60,13 +75,17 @@ def decode_row(row: bytes) -> Ticket:
         If the row's format byte is not one this release reads.
     """
     _check(row)
-    return _decode(memoryview(row)[_HEAD.size + row[1] * _CLOCK.size :])
+    start = _HEAD.size + row[1] * _CLOCK.size
+    end = start + _HEAD.unpack_from(row)[4]
+    body = _decode(row[start:end])
+    history = History(encoded=row[end:], count=body.events, last_order=body.last_order)
+    return Ticket(history, body.attributes, body.clocks, body.register_version)
 
 
 def due_of(row: bytes) -> tuple[int, int]:
     """Return (register version, due instant) from the header."""
     _check(row)
-    _, _, version, due_ms = _HEAD.unpack_from(row)
+    _, _, version, due_ms, _ = _HEAD.unpack_from(row)
     return version, due_ms
 
 

@@ -4,36 +4,41 @@ The fold is a pure function of the *set* of events and of the register. Events i
 (:func:`advance`); an event that comes late or out of order folds the whole history again (:func:`refold`), so any
 permutation and any duplication gives the same clocks.
 
-Within one event the precedence is stop > cancel > target change > pause > start: one event may resolve a ticket and
-set it to waiting, and then it is resolved.
+Within one event the precedence is stop > cancel > merge > repeat > target change > pause > start: one event may resolve
+a ticket and set it to waiting, and then it is resolved.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from sla import clock as clocks
-from sla.calendar import WorkCalendar
+from sla.calendar import EARLIEST_MS, WorkCalendar
 from sla.clock import Clock, Phase
 from sla.contract import OnChange, Reaction, Reopen, Target
+from sla.errors import UnitError
 from sla.events import TicketEvent
+from sla.handover import due_on, fields_after, hand_over
+from sla.history import History
 from sla.register import Register, Slot
+from sla.units import NEVER, parse_instant
 
 # Members of an IntEnum are slow to get at, and the fold compares one per clock and event.
 _PAUSED: Final = int(Phase.PAUSED)
 
 
-class Ticket(msgspec.Struct, array_like=True, gc=False):
+class Ticket(msgspec.Struct, gc=False):
     """State of one ticket.
 
     Attributes
     ----------
-    history : list of TicketEvent
+    history : History
         Every event, ascending by :attr:`~sla.events.TicketEvent.order`, each identity once.
     attributes : dict
         Current values of the fields the register watches (contracts' fields and those that label alerts).
@@ -41,12 +46,15 @@ class Ticket(msgspec.Struct, array_like=True, gc=False):
         All clocks, ended ones too, in the order they started.
     register_version : int
         Version of the register these clocks were folded under; another one means: fold again.
+    passed_ms : int
+        Instant of the last hand-over that happened without an event (see :func:`pass_time`); 0 if none did.
     """
 
-    history: list[TicketEvent]
+    history: History
     attributes: dict[str, str]
     clocks: list[Clock]
     register_version: int
+    passed_ms: int = 0
 
     @property
     def is_closed(self) -> bool:
@@ -56,7 +64,7 @@ class Ticket(msgspec.Struct, array_like=True, gc=False):
 
 def new_ticket(register_version: int) -> Ticket:
     """Return a ticket without any event."""
-    return Ticket([], {}, [], register_version)
+    return Ticket(History(), {}, [], register_version)
 
 
 class Added(Enum):
@@ -83,19 +91,16 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
     If the fold fails, whatever is raised leaves the ticket as it was before the event.
     """
     history = ticket.history
-    uid = event.uid
-    for index, known in enumerate(history):
-        if known.uid == uid:
-            if known == event or _content(known) > _content(event):
-                return Added.DUPLICATE
-            dropped += _refold_with(ticket, [*history[:index], *history[index + 1 :]], event, register)
-            return Added.OUT_OF_ORDER
-    if history:
-        last = history[-1]
-        # The instants decide nearly always, and cost less than two tuples.
-        if last.at_ms > event.at_ms or (last.at_ms == event.at_ms and last.order > event.order):
-            dropped += _refold_with(ticket, history, event, register)
-            return Added.OUT_OF_ORDER
+    index = history.index_of(event.uid)
+    if index is not None:
+        known = history[index]
+        if known == event or _content(known) > _content(event):
+            return Added.DUPLICATE
+        dropped += _refold_with(ticket, [*history[:index], *history[index + 1 :]], event, register)
+        return Added.OUT_OF_ORDER
+    if history.last_order > event.order or event.at_ms < ticket.passed_ms:
+        dropped += _refold_with(ticket, history.events, event, register)
+        return Added.OUT_OF_ORDER
     history.append(event)
     try:
         advance(ticket, event, register)
@@ -109,7 +114,7 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
 def _refold_with(ticket: Ticket, others: list[TicketEvent], event: TicketEvent, register: Register) -> list[Clock]:
     before = ticket.history
     place = bisect_right(others, event.order, key=_order)
-    ticket.history = [*others[:place], event, *others[place:]]
+    ticket.history = History((*others[:place], event, *others[place:]))
     try:
         return refold(ticket, register)
     except BaseException:
@@ -128,7 +133,7 @@ def refold(ticket: Ticket, register: Register) -> list[Clock]:
         Clocks of the former fold that the new one does not have: what was told about them has to be retracted.
     """
     # Folded aside: half a history, or clocks that forgot what was told about them, would be counted twice.
-    fresh = Ticket([], {}, [], ticket.register_version)
+    fresh = Ticket(History(), {}, [], ticket.register_version)
     for event in ticket.history:
         fresh.history.append(event)
         advance(fresh, event, register)
@@ -139,8 +144,33 @@ def refold(ticket: Ticket, register: Register) -> list[Clock]:
             clock.published = before.published
             clock.alerts = before.alerts
             clock.alerted_level = before.alerted_level
-    ticket.attributes, ticket.clocks = fresh.attributes, fresh.clocks
+    ticket.attributes, ticket.clocks, ticket.passed_ms = fresh.attributes, fresh.clocks, 0
     return list(told.values())
+
+
+def pass_time(ticket: Ticket, register: Register, now_ms: int) -> int:
+    """Hand over the clocks whose revision has let go of them by ``now_ms``, without any event.
+
+    An event that turns out to be earlier than that folds the ticket again.
+
+    Returns
+    -------
+    int
+        The next instant at which a revision lets go of a clock of this ticket; NEVER if none will.
+    """
+    next_ms: int = NEVER
+    for clock in tuple(ticket.clocks):
+        if clock.phase > _PAUSED:
+            continue
+        instant_ms = register.terms[clock.target_id, clock.revision][0].open_until_ms
+        if instant_ms <= now_ms:
+            ticket.passed_ms = max(ticket.passed_ms, instant_ms)
+            present = _hand_over(ticket, clock, ticket.attributes, register, now_ms)
+            if present.phase > _PAUSED:
+                continue
+            instant_ms = register.terms[present.target_id, present.revision][0].open_until_ms
+        next_ms = min(next_ms, instant_ms)
+    return next_ms
 
 
 def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
@@ -164,6 +194,11 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
         if clock.phase > _PAUSED:
             continue
         target, calendar = register.terms[clock.target_id, clock.revision]
+        if target.is_special and target.open_until_ms <= at_ms:
+            clock = _hand_over(ticket, clock, fields_after(ticket.history[:-1]), register, at_ms)  # noqa: PLW2901
+            if clock.phase > _PAUSED:
+                continue
+            target, calendar = register.terms[clock.target_id, clock.revision]
         busy.append(target.slot)
         reaction = target.reaction_to(kind)
         if reaction.may_end:
@@ -171,21 +206,95 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
             if phase is not None:
                 clocks.end(clock, target, calendar, at_ms, phase)
                 continue
+            if reaction.repeat is not None and reaction.repeat(attributes):
+                clocks.end(clock, target, calendar, at_ms, Phase.STOPPED)
+                _start_next(ticket, target.slot, event, register)
+                continue
         clocks.observe(clock, at_ms)
         if rematch:
             winner = register.winners(attributes, at_ms).get(target.slot)
             successor = _successor(target, winner, attributes, at_ms, register)
             if successor is not target:
                 clocks.end(clock, target, calendar, at_ms, Phase.SUPERSEDED)
-                if successor is not None:
+                if successor is not None and _has_its_date(ticket, successor, register):
                     _take_over(ticket, clock, successor, event, register)
                 continue
+        if target.is_special and not _follow_fields(ticket, clock, target, calendar, event):
+            continue
         if changed or not target.pause_is_a_state:
             _pause_or_resume(clock, target, calendar, reaction, attributes, at_ms)
     if rematch or register.may_start_at(kind):
         for slot, target in register.winners(attributes, at_ms).items():
-            if slot not in busy:
+            if slot in busy:
+                continue
+            if target.date_field is None:
                 _maybe_start(ticket, target, event, register, rematch=rematch)
+            elif _has_its_date(ticket, target, register):
+                is_new = rematch or target.date_field in event.changes
+                _maybe_start(ticket, target, event, register, rematch=is_new)
+
+
+def _hand_over(ticket: Ticket, clock: Clock, fields: Mapping[str, str], register: Register, until_ms: int) -> Clock:
+    """Hand an active clock over where its revision lets go of it; return the one that goes on, or that ended last."""
+    heirs = hand_over(clock, fields, register, until_ms, partial(_next_cycle, ticket))
+    ticket.clocks += heirs
+    return heirs[-1] if heirs else clock
+
+
+def _due(ticket: Ticket, target: Target, calendar: WorkCalendar) -> int | None:
+    """Return when a target is due on the date that the ticket carries now."""
+    return due_on(target, calendar, fields_after(ticket.history)) if target.date_field is not None else None
+
+
+def _has_its_date(ticket: Ticket, target: Target, register: Register) -> bool:
+    """Tell whether a target that is due on a date of the ticket has one; any other target needs none."""
+    return target.date_field is None or _due(ticket, target, register.calendar_of(target)) is not None
+
+
+def _follow_fields(ticket: Ticket, clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent) -> bool:
+    """Let an active clock follow the date or the earlier start that an event brings.
+
+    Returns
+    -------
+    bool
+        False if there is nothing more to do about the clock at this event.
+    """
+    if target.date_field is not None and target.date_field in event.changes:
+        due_ms = _due(ticket, target, calendar)
+        if due_ms is None:
+            clocks.end(clock, target, calendar, event.at_ms, Phase.SUPERSEDED)
+            return False
+        clocks.redate(clock, target, calendar, event.at_ms, due_ms)
+    if target.earliest_start is not None and target.earliest_start in event.changes:
+        start_ms = _earlier_start(ticket, target, clock.start_ms)
+        if start_ms < clock.start_ms:
+            _start_earlier(ticket, clock, target, calendar, start_ms)
+            return False
+    return True
+
+
+def _earlier_start(ticket: Ticket, target: Target, start_ms: int) -> int:
+    """Return the instant from which a clock of the target counts: its start, or an earlier one the ticket names."""
+    assert target.earliest_start is not None
+    text = fields_after(ticket.history).get(target.earliest_start)
+    try:
+        instant_ms = start_ms if text is None else parse_instant(text)
+    except UnitError:
+        return start_ms
+    return max(EARLIEST_MS, min(start_ms, instant_ms))
+
+
+def _start_earlier(ticket: Ticket, clock: Clock, target: Target, calendar: WorkCalendar, start_ms: int) -> None:
+    """Let an active clock count from an earlier instant, as if it had started there."""
+    due_ms = _due(ticket, target, calendar)
+    earlier = clocks.start_clock(
+        target, calendar, clock.cycle, start_ms, start_ms=start_ms, consumed_ms=0, due_ms=due_ms
+    )
+    for past, attributes in _walk(ticket.history):
+        if past.at_ms >= clock.start_ms:
+            earlier = _follow(earlier, target, calendar, past, attributes)
+    earlier.published, earlier.alerts, earlier.alerted_level = clock.published, clock.alerts, clock.alerted_level
+    ticket.clocks[ticket.clocks.index(clock)] = earlier
 
 
 def _end_of(target: Target, event: TicketEvent, attributes: dict[str, str]) -> Phase | None:
@@ -256,14 +365,17 @@ def _take_over(ticket: Ticket, old: Clock, target: Target, event: TicketEvent, r
     calendar = register.calendar_of(target)
     cycle = _next_cycle(ticket, target.id)
     at_ms = event.at_ms
-    match target.on_change:
+    due_ms = _due(ticket, target, calendar)
+    # A date is what it is from when it is known, not from when the clock started.
+    policy = OnChange.CARRY if due_ms is not None and target.on_change is OnChange.RETROACTIVE else target.on_change
+    match policy:
         case OnChange.CARRY:
             clock = clocks.start_clock(
-                target, calendar, cycle, at_ms, start_ms=old.start_ms, consumed_ms=old.consumed_ms
+                target, calendar, cycle, at_ms, start_ms=old.start_ms, consumed_ms=old.consumed_ms, due_ms=due_ms
             )
             _end_or_pause(clock, target, calendar, event, ticket.attributes)
         case OnChange.RESTART:
-            clock = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0)
+            clock = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0, due_ms=due_ms)
             _end_or_pause(clock, target, calendar, event, ticket.attributes)
         case OnChange.RETROACTIVE:
             clock = clocks.start_clock(target, calendar, cycle, old.start_ms, start_ms=old.start_ms, consumed_ms=0)
@@ -273,7 +385,7 @@ def _take_over(ticket: Ticket, old: Clock, target: Target, event: TicketEvent, r
     ticket.clocks.append(clock)
 
 
-def _walk(history: list[TicketEvent]) -> Iterator[tuple[TicketEvent, dict[str, str]]]:
+def _walk(history: Iterable[TicketEvent]) -> Iterator[tuple[TicketEvent, dict[str, str]]]:
     """Yield every event with the ticket's fields after it; the mapping is one and the same, and changes."""
     attributes: dict[str, str] = {}
     for event in history:
@@ -296,9 +408,11 @@ def _follow(
         The same one, or that of the next cycle where the event reopens the ticket under the policy ``new_cycle``.
     """
     if clock.is_active:
-        _end_or_pause(clock, target, calendar, event, attributes)
-        return clock
-    if not _reopens(target, event, attributes):
+        reaction = target.reaction_to(event.event)
+        if reaction.repeat is None or not reaction.repeat(attributes) or _phase_after(reaction, attributes) is not None:
+            _end_or_pause(clock, target, calendar, event, attributes)
+            return clock
+    elif not _reopens(target, event, attributes):
         return clock
     if target.reopen is Reopen.RESUME and clock.phase == Phase.STOPPED:
         clocks.reactivate(clock, target, calendar, event.at_ms)
@@ -346,54 +460,100 @@ def _start(ticket: Ticket, target: Target, event: TicketEvent, register: Registe
     calendar = register.calendar_of(target)
     at_ms = event.at_ms
     cycle = _next_cycle(ticket, target.id)
-    clock = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0)
+    due_ms = None
+    if target.is_special:
+        due_ms = _due(ticket, target, calendar)
+        if target.earliest_start is not None and cycle == 1:
+            at_ms = _earlier_start(ticket, target, at_ms)
+    clock = clocks.start_clock(target, calendar, cycle, at_ms, start_ms=at_ms, consumed_ms=0, due_ms=due_ms)
     ticket.clocks.append(clock)
     _end_or_pause(clock, target, calendar, event, ticket.attributes)
 
 
+def _start_next(ticket: Ticket, slot: Slot, event: TicketEvent, register: Register) -> None:
+    """Start the cycle after one that an event has stopped and repeats, under the target that applies now."""
+    target = register.winners(ticket.attributes, event.at_ms).get(slot)
+    if target is not None and _has_its_date(ticket, target, register):
+        _start(ticket, target, event, register)
+
+
 def _resume(ticket: Ticket, last: Clock, target: Target, event: TicketEvent, register: Register) -> None:
-    """Let a stopped clock go on; under the target that applies now, if that changed while it was stopped."""
+    """Let a stopped clock go on; under the terms that apply now, if they changed while it was stopped."""
     of_last, calendar = register.terms[last.target_id, last.revision]
     at_ms = event.at_ms
-    clocks.reactivate(last, of_last, calendar, at_ms)
-    successor = _successor(of_last, target, ticket.attributes, at_ms, register)
-    if successor is of_last:
+    if not _has_its_date(ticket, of_last, register):
+        return
+    clocks.reactivate(last, of_last, calendar, at_ms, due_ms=_due(ticket, of_last, calendar))
+    if of_last.open_until_ms <= at_ms:
+        successor: Target | None = target  # its revision has let go of every open clock meanwhile
+    else:
+        successor = _successor(of_last, target, ticket.attributes, at_ms, register)
+    assert successor is not None, "one applies: it is at hand"
+    if successor.id == of_last.id:
+        if successor is not of_last:
+            after = (successor, register.calendar_of(successor))
+            due_ms = _due(ticket, *after)
+            clocks.change_terms(last, (of_last, calendar), after, at_ms, stands=False, due_ms=due_ms)
+            of_last, calendar = after
         _end_or_pause(last, of_last, calendar, event, ticket.attributes)
         return
-    assert successor is not None, "one applies: it is at hand"
     clocks.end(last, of_last, calendar, at_ms, Phase.SUPERSEDED)
     _take_over(ticket, last, successor, event, register)
 
 
 def _start_late(ticket: Ticket, target: Target, event: TicketEvent, register: Register) -> None:
-    """Start the clock of a target that applies only since a change (a priority set at triage).
+    """Start the clock of a target that applies only since a change (a priority set at triage, a date that came later).
 
     The promise counts from the event that starts it, in the revision in force then, as if the ticket had had its
-    present fields from the beginning; under ``restart`` it counts from the change. There is no clock if no such
-    promise was in force when the ticket began, or if the ticket had ended before the change.
+    present fields from the beginning: also if what stops it has happened already (an answer before triage is an
+    answer). Under ``restart`` it counts from the change, and what was stopped before that is not measured. There is no
+    clock if no such promise was in force when the ticket began, if the ticket was cancelled or merged before the
+    change, or if its date came after the stop.
     """
     clock: Clock | None = None
     ended_by: TicketEvent | None = None
-    cycle = _next_cycle(ticket, target.id)
     of_start, calendar = target, register.calendar_of(target)
+    next_cycle = partial(_next_cycle, ticket)
     for past, attributes in _walk(ticket.history):
         if clock is None:
             winner = register.winners(ticket.attributes, past.at_ms).get(target.slot)
             if winner is None or not winner.start.holds(past.event, attributes):
                 continue
             of_start, calendar = winner, register.calendar_of(winner)
-            cycle = _next_cycle(ticket, winner.id)
-            clock = clocks.start_clock(winner, calendar, cycle, past.at_ms, start_ms=past.at_ms, consumed_ms=0)
+            start_ms = past.at_ms
+            if winner.earliest_start is not None:
+                start_ms = _earlier_start(ticket, winner, start_ms)
+            cycle = next_cycle(winner.id)
+            clock = clocks.start_clock(winner, calendar, cycle, start_ms, start_ms=start_ms, consumed_ms=0)
+        if of_start.open_until_ms <= past.at_ms and clock.is_active:
+            heirs = hand_over(clock, ticket.attributes, register, past.at_ms, next_cycle)
+            clock = heirs[-1] if heirs else clock
+            of_start, calendar = register.terms[clock.target_id, clock.revision]
         was_active = clock.is_active
+        if past is event and was_active:
+            _date(ticket, clock, of_start, calendar, event)
         clock = _follow(clock, of_start, calendar, past, attributes)
         if was_active and not clock.is_active:
             ended_by = past
-    if clock is None or (not clock.is_active and ended_by is not event):
+    if clock is None:
+        return
+    if clock.is_active:
+        _date(ticket, clock, of_start, calendar, event)
+    elif ended_by is not event and (
+        clock.phase != Phase.STOPPED or target.on_change is OnChange.RESTART or of_start.date_field is not None
+    ):
         return
     if target.on_change is not OnChange.RESTART:
         ticket.clocks.append(clock)
     elif clock.is_active:
         _start(ticket, target, event, register)
+
+
+def _date(ticket: Ticket, clock: Clock, target: Target, calendar: WorkCalendar, event: TicketEvent) -> None:
+    """Give a clock that has not known its date so far the one that an event brought."""
+    due_ms = _due(ticket, target, calendar)
+    if due_ms is not None and clock.deadline_ms == NEVER:
+        clocks.redate(clock, target, calendar, event.at_ms, due_ms)
 
 
 def _come_back(ticket: Ticket, last: Clock, target: Target, event: TicketEvent, register: Register) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sla.errors import UnitError
-from sla.events import FEEDBACK, rank_of
+from sla.events import FEEDBACK, LATEST_EVENT_MS, rank_of
 from sla.units import format_instant
 
 WIRE_VERSION: Final = 1
@@ -16,8 +16,6 @@ WIRE_VERSION: Final = 1
 
 HEARTBEAT_KEY: Final = b"heartbeat"
 """Record key of a heartbeat. It goes to a partition named by number: the key does not choose it."""
-
-_LATEST_MS: Final = 253_402_300_799_999
 
 FieldValue = str | int | float | bool
 """What a ticket field may hold on the wire; None in a change removes the field."""
@@ -77,10 +75,10 @@ def checked_instant(at_ms: int) -> int:
     Raises
     ------
     UnitError
-        If it lies before 1970 or after 9999: seconds taken for milliseconds, or the reverse.
+        If it lies before 1970 or after 2299: seconds taken for milliseconds, or the reverse.
     """
-    if not 0 <= at_ms <= _LATEST_MS:
-        raise UnitError(f"{at_ms} ms since 1970 is no instant of the years 1970 to 9999")
+    if not 0 <= at_ms <= LATEST_EVENT_MS:
+        raise UnitError(f"{at_ms} ms since 1970 is no instant of the years 1970 to 2299")
     return at_ms
 
 

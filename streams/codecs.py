@@ -12,27 +12,29 @@ envelope are tolerated, wrong types are rejected. Decoding never raises: bad inp
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from aiokafka.partitioner import murmur2
 from msgspec import Meta
 
-from sla.events import FEEDBACK, Heartbeat, Reason, Rejected, TicketEvent, rank_of
+from sla.events import FEEDBACK, LATEST_EVENT_MS, Heartbeat, Reason, Rejected, TicketEvent, rank_of
 from sla.outcome import Alert, AlertKind, AlertState, Verdict
 from sla.units import format_instant
 
 VERSION: Final = 1
 """Version of the public schemas this release reads and writes."""
 
-LATEST_AT_MS: Final = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z: the last instant that RFC 3339 can say. The first is the epoch."""
+LATEST_AT_MS: Final = LATEST_EVENT_MS
+"""The last instant an event may name. The first is the epoch."""
 
 _LARGEST_INT: Final = 2**63 - 1
-_OUT_OF_RANGE: Final = "Expected an instant in 1970..9999 - at `$.at`"
+_OUT_OF_RANGE: Final = "Expected an instant in 1970..2299 - at `$.at`"
+_INT_OUT_OF_RANGE: Final = re.compile(r"Expected `int` [<>]= \d+ - at `\$\.at`")
 _LARGEST_DETAIL_CHARS: Final = 300
 _SHOWN_KEY_CHARS: Final = 60
 
@@ -66,6 +68,9 @@ class _Envelope(msgspec.Struct, gc=False):
     fields: Any = None
 
 
+TICKET_WIRE: Final[type[msgspec.Struct]] = _TicketWire
+"""What ticket events and feedback are decoded into; their public JSON Schemas are generated from it."""
+
 _decode_ticket_wire = msgspec.json.Decoder(_TicketWire).decode
 _decode_heartbeat_wire = msgspec.json.Decoder(_HeartbeatWire).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
@@ -74,6 +79,10 @@ _encode_json = msgspec.json.Encoder().encode
 # msgspec raises the first for JSON that is none or does not fit, the others for nesting deeper than the stack, text
 # that is not UTF-8 and numbers out of range: all of them are the publisher's.
 _BAD_INPUT: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
+
+_MASK_32: Final = 0xFFFF_FFFF
+_MURMUR_SEED: Final = 0x9747_B28C
+_MURMUR_FACTOR: Final = 0x5BD1_E995
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EMPTY_HASH: Final = blake2b(digest_size=8)
@@ -126,8 +135,8 @@ def decode_ticket(
     if at.__class__ is int:  # isinstance costs more
         at_ms: int = at
     else:
-        # Floor division of a timedelta would say the same; this is quicker. Only the years 1..1969 are left to refuse,
-        # and the last hours of 9999 in zones west of Greenwich.
+        # Floor division of a timedelta would say the same; this is quicker. Only dates such as
+        # 0001-01-01 and 9999-12-31, which stand for "none" in some source systems, are left to refuse.
         since_epoch = at - _EPOCH
         at_ms = since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
         if not 0 <= at_ms <= LATEST_AT_MS:
@@ -158,8 +167,21 @@ def partition_of(key: bytes, partitions: int) -> int:
     partitions
         Number of partitions of the topic, at least 1.
     """
-    partition: int = (murmur2(key) & 0x7FFF_FFFF) % partitions
-    return partition
+    return (_murmur2(key) & 0x7FFF_FFFF) % partitions
+
+
+def _murmur2(key: bytes) -> int:
+    """Return Kafka's hash of a key: aiokafka's ``partitioner.murmur2``, word by word in a third of its time."""
+    length = len(key)
+    words = length >> 2
+    value = _MURMUR_SEED ^ length
+    for word in struct.unpack_from(f"<{words}I", key):
+        mixed = word * _MURMUR_FACTOR & _MASK_32
+        value = (value * _MURMUR_FACTOR ^ (mixed ^ mixed >> 24) * _MURMUR_FACTOR) & _MASK_32
+    if length & 3:
+        value = (value ^ int.from_bytes(key[words * 4 :], "little")) * _MURMUR_FACTOR & _MASK_32
+    value = (value ^ value >> 13) * _MURMUR_FACTOR & _MASK_32
+    return value ^ value >> 15
 
 
 def encode_verdict(verdict: Verdict) -> bytes:
@@ -179,6 +201,9 @@ class _AlertWire(msgspec.Struct, gc=False):
 
 
 _decode_alert_wire = msgspec.json.Decoder(_AlertWire).decode
+
+ALERT_WIRE: Final[type[msgspec.Struct]] = _AlertWire
+"""What records of ``sla.alerts`` are decoded into; the public JSON Schema is generated from it."""
 
 
 def encode_alert(alert: Alert) -> bytes:
@@ -285,4 +310,7 @@ def _rendered(scalar: str | int) -> str:
 def _detail(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "JSON nested too deeply"
-    return str(error)[:_LARGEST_DETAIL_CHARS]
+    text = str(error)
+    if _INT_OUT_OF_RANGE.match(text):
+        return _OUT_OF_RANGE
+    return text[:_LARGEST_DETAIL_CHARS]

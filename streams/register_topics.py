@@ -318,6 +318,20 @@ async def read_register(settings: Settings) -> RegisterSnapshot:
     return RegisterSnapshot().with_records(records, positions)
 
 
+def compare(
+    current: Mapping[DocumentKey, bytes], documents: Mapping[DocumentKey, bytes], *, remove: Iterable[DocumentKey] = ()
+) -> Published:
+    """Return what publishing documents would do to a register, as :func:`publish` would."""
+    removed = tuple(key for key in _ordered(remove) if key in current and key not in documents)
+    return Published(
+        created=tuple(key for key in _ordered(documents) if key not in current),
+        changed=tuple(key for key in _ordered(documents) if key in current and current[key] != documents[key]),
+        unchanged=tuple(key for key in _ordered(documents) if current.get(key) == documents[key]),
+        removed=removed,
+        kept=tuple(key for key in _ordered(current) if key not in documents and key not in removed),
+    )
+
+
 async def publish(
     settings: Settings,
     documents: Mapping[DocumentKey, bytes],
@@ -343,15 +357,7 @@ async def publish(
     KafkaFault
         If the register can't be read or a document can't be written; a second run goes on where this one stopped.
     """
-    current = (await read_register(settings)).documents
-    removed = tuple(key for key in _ordered(remove) if key in current and key not in documents)
-    done = Published(
-        created=tuple(key for key in _ordered(documents) if key not in current),
-        changed=tuple(key for key in _ordered(documents) if key in current and current[key] != documents[key]),
-        unchanged=tuple(key for key in _ordered(documents) if current.get(key) == documents[key]),
-        removed=removed,
-        kept=tuple(key for key in _ordered(current) if key not in documents and key not in removed),
-    )
+    done = compare((await read_register(settings)).documents, documents, remove=remove)
     if dry_run or not (done.created or done.changed or done.removed):
         return done
     topics = Topics(settings)

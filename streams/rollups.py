@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from sla.engine import Rollup
+from sla.buckets import Rollup
 from sla.events import Reason, Rejected
 
 ROLLUP_FORMAT: Final = 1

@@ -108,7 +108,13 @@ _CATALOGUE: Final[tuple[tuple[str, Kind, str, str, str], ...]] = (
         "tickets agent",
     ),
     (VERDICTS, Kind.OUTCOMES, "ticket id", "outcome of one clock (JSON)", "tickets agent"),
-    (ALERTS, Kind.LATEST, "alert id", "state of one alert (JSON)", "tickets and objectives agents"),
+    (
+        ALERTS,
+        Kind.LATEST,
+        "alert id",
+        "state of one alert (JSON); deleted when its resolve has been told",
+        "tickets, objectives and alerts agents",
+    ),
     (
         STATEMENTS,
         Kind.LATEST,

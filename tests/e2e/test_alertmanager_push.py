@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from cli.local_servers import LocalServer, find_alertmanager, run_alertmanager
 from config.settings import AlertmanagerSettings
 from export.alert_book import AlertBook
 from export.alertmanager import AlertmanagerClient, PushReport
 from export.catalogue import PushResult
-from export.local_servers import LocalServer, find_alertmanager, free_port, run_alertmanager
 from export.pushed_alert import PushedAlert
 from sla.outcome import Alert, AlertKind, AlertState
 from sla.units import parse_instant
+from tests.support.ports import free_port
 from tests.support.servers import ALERTMANAGER_CONFIG, alerts_of, eventually, need, webhook_config
 
 pytestmark = pytest.mark.e2e

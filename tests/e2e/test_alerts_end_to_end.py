@@ -6,6 +6,7 @@ Whoever is paged sees one incident open and close, whatever happens to workers a
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from export.local_servers import LocalServer, find_alertmanager, run_alertmanager
+from cli.local_servers import LocalServer, find_alertmanager, run_alertmanager
 from sla.units import MINUTE_MS, parse_instant
 from streams.broker import Broker
 from streams.system_clock import now_ms
@@ -31,6 +32,9 @@ AT_RISK = "SLATicketAtRisk/{}:warned-resolution:1"
 
 RESEND_SECONDS = 8
 """A firing alert is valid for four of these: longer than any takeover here."""
+
+RESOLVE_RESEND_SECONDS = 4
+"""Alertmanager is told of a resolve only so long after the first push of it: short, so that a test can outlive it."""
 
 
 def shipped_config(url: str) -> str:
@@ -89,6 +93,7 @@ def pager(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         settings = {
             "SLAWATCH_ALERTMANAGER__URLS": json.dumps([alertmanager.url]),
             "SLAWATCH_ALERTMANAGER__RESEND_SECONDS": str(RESEND_SECONDS),
+            "SLAWATCH_ALERTMANAGER__RESOLVE_RESEND_SECONDS": str(RESOLVE_RESEND_SECONDS),
         }
         with Desk(kafka.bootstrap, f"{folder.name}-{now_ms()}-", folder, **settings) as desk:
             yield Pager(desk, alertmanager, hook)
@@ -233,6 +238,21 @@ def test_a_worker_that_takes_over_the_alerts_pages_nobody_twice(pager: Pager) ->
     for ticket in tickets:
         assert pager.statuses(f"shop-{ticket}") == ["firing", "resolved"]
     assert staying.stop() == spare.stop() == 0
+
+
+def test_an_alert_leaves_its_topic_after_its_resolve_was_told_also_if_no_worker_ran_meanwhile(pager: Pager) -> None:
+    desk = pager.desk
+    worker = one_worker(pager)
+    pager.fire("INC-9", "fax")
+    assert desk.alerts_kept("INC-9") == {"SLATicketAtRisk"}
+    pager.resolve("INC-9", "fax")
+    assert worker.stop() == 0
+    assert desk.alerts_kept("INC-9") == {"SLATicketAtRisk"}, "its resolve is still owed"
+    time.sleep(RESOLVE_RESEND_SECONDS)
+    notifications = len(pager.hook.told(service="fax"))
+    start(pager)
+    desk.wait_until("it is deleted", lambda: not desk.alerts_kept("INC-9"))
+    assert len(pager.hook.told(service="fax")) == notifications, "nobody is told again"
 
 
 def kept_by(worker: Worker) -> set[str]:

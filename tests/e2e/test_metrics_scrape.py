@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from cli.local_servers import find_prometheus, find_promtool, run_prometheus
 from config.settings import WebSettings
 from export.catalogue import CATALOGUE, HistogramSpec
 from export.exposition import Exposition
 from export.health import CheckResult, Health
-from export.local_servers import find_prometheus, find_promtool, run_prometheus
 from export.metrics import Metrics
 from export.series import Counter, Gauge
 from export.web import WebServer, create_web

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from sla.calendar import CalendarSpec
-from sla.contract import ContractType, DeadlineAt, OnChange, Reopen, Target
+from sla.contract import NEVER_HOLDS, ContractType, DeadlineAt, OnChange, Reopen, Target
 from sla.events import TicketEvent, rank_of
 from sla.register import Register
 from sla.units import NEVER, EpochMs, parse_instant
@@ -111,6 +111,8 @@ FIRST_MONDAY_MS = parse_instant("2026-03-23T00:00:00+01:00")
 TICKET_DAYS = 12
 _OFFICE_MINUTES = (0, 1, 539, 540, 541, 600, 720, 780, 840, 960, 1019, 1020, 1021, 1080, 1439)
 
+_DUE_DATES = ("2026-03-24", "2026-03-27", "2026-03-28", "2026-03-30", "2026-03-31T23:30:00Z")
+
 TICKET_EVENTS = (
     *("created", "updated", "updated", "updated", "responded", "resolved", "closed", "reopened", "cancelled", "merged"),
     "note",
@@ -137,6 +139,8 @@ def ticket_changes() -> st.SearchStrategy[dict[str, str | None]]:
             "waiting_for": st.sampled_from(("customer", None)),
             "status": st.sampled_from(("open", "resolved", None)),
             "title": st.sampled_from(("a", "b")),
+            "due_date": st.sampled_from((*_DUE_DATES, "soon", None)),
+            "first_at": st.sampled_from(("2026-03-23T09:30:00+01:00", "2026-03-20T16:00:00+01:00", "long ago", None)),
         },
     )
 
@@ -161,8 +165,15 @@ def ticket_histories(draw: st.DrawFn, max_size: int = 9) -> list[TicketEvent]:
 
 @st.composite
 def registers(draw: st.DrawFn) -> Register:
-    """Registers with targets by priority, a fallback or none, an OLA, and terms revised in the middle of the story."""
-    hours = st.sampled_from(("0bh", "1bh", "4bh", "8bh", "16bh", "30h"))
+    """Registers with targets by priority, a fallback or none, an OLA, and terms revised in the middle of the story.
+
+    Some are due on business days or on a date of the ticket, are repeated, count in one state only, or hand their open
+    clocks over to another revision, or end them.
+    """
+    durations = ("0bh", "1bh", "4bh", "8bh", "16bh", "30h")
+    hours = st.sampled_from(
+        (*durations, *durations, "1bd", "2bd", "eod", "1bd eod", "by due_date", "by due_date at 10:30")
+    )
     warn = st.sampled_from(((), ("1/2",), ("1/2", "3/4", "1")))
     stop = st.sampled_from((condition("resolved"), condition("resolved", "closed"), condition(status="resolved")))
     revised_ms = FIRST_MONDAY_MS + draw(st.integers(1, TICKET_DAYS)) * 86_400_000
@@ -174,15 +185,25 @@ def registers(draw: st.DrawFn) -> Register:
             "on_change": draw(st.sampled_from(OnChange)),
             "deadline_at": draw(st.sampled_from(DeadlineAt)),
             "stop": draw(stop),
+            "repeat": draw(st.sampled_from((NEVER_HOLDS, NEVER_HOLDS, condition("note"), condition(status="open")))),
+            "earliest_start": draw(st.sampled_from((None, None, "first_at"))),
         }
-        # 0: one revision; 1: revised; 2: ended; 3: begun later
-        life = draw(st.sampled_from((0, 0, 1, 2, 3)))
+        # 0: one revision; 1: revised; 2: ended; 3: begun later; 4: revised for open tickets, too; 5: ended with them
+        life = draw(st.sampled_from((0, 0, 1, 2, 3, 4, 5)))
         for revision in (1, 2):
-            if revision == 2 and life != 1:
+            if revision == 2 and life not in {1, 4}:
                 continue
             since = revised_ms if revision == 2 or life == 3 else 0
             until = NEVER if revision == 2 or life in {0, 3} else revised_ms
-            terms: dict[str, Any] = {"within": draw(hours), "warn": draw(warn), **drawn, **fixed}
+            within = draw(hours)
+            terms: dict[str, Any] = {"within": within, "warn": draw(warn), **drawn, **fixed}
+            if within.startswith("by"):
+                terms["pause"] = NEVER_HOLDS
+            else:
+                terms["only_while"] = draw(st.sampled_from((None, None, condition(priority=["P1", "P2"]))))
+                terms["warn_before_ms"] = draw(st.sampled_from(((), (), (3_600_000,))))
+            if revision == 1 and life in {4, 5}:
+                terms.update(open_until_ms=revised_ms, open_then=2 if life == 4 else None)
             targets.append(target(target_id, revision=revision, since=since, until=until, **terms))
 
     for priority in draw(st.lists(st.sampled_from(("P1", "P2", "P3")), unique=True, max_size=3)):

@@ -75,6 +75,7 @@ class Bench:
         self.now_ms = NOW_MS
         self.observer = CountingObserver()
         self.app = FakeLane()
+        self.topics = TOPICS
         self.metrics = Metrics(version="1")
         self.tickets = FilledStage("tickets", "sla.tickets")
         self.objectives = FilledStage("objectives", "sla.rollups")

@@ -279,6 +279,12 @@ class Desk(Cluster):
                 found[document["labels"].get("ticket_id", NO_TICKET)].append((document["kind"], document["state"]))
         return dict(found)
 
+    def alerts_kept(self, ticket: str) -> set[str]:
+        """Return the kinds of a ticket's alerts that compaction keeps: those whose last record is no tombstone."""
+        last = {record.key: record.value for record in self.outputs(ALERTS)}
+        documents = [json.loads(value) for value in last.values() if value is not None]
+        return {document["kind"] for document in documents if document["labels"].get("ticket_id") == ticket}
+
     def dead_letters(self) -> list[DeadLetter]:
         """Return every dead letter, as their readers see them: one that was sent again by a new owner is there once."""
 

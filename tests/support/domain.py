@@ -19,6 +19,7 @@ from hashlib import blake2b
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from sla.buckets import Rollup
 from sla.calendar import Calendar, CalendarSpec, WorkCalendar, parse_hours
 from sla.contract import (
     NEVER_HOLDS,
@@ -33,10 +34,11 @@ from sla.contract import (
     Window,
 )
 from sla.duration import parse_within
-from sla.engine import EngineLimits, Outcome, Rollup, TicketEngine
+from sla.engine import EngineLimits, TicketEngine
 from sla.events import Rejected, TicketEvent, rank_of
 from sla.outcome import Alert, AlertState, Result, Verdict
 from sla.register import Register
+from sla.step import Outcome
 from sla.ticket import Ticket
 from sla.units import NEVER, format_instant, ms_of
 

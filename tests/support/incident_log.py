@@ -5,11 +5,12 @@ its first event to its last. It needs the whole file and knows nothing of stream
 
 The rule, per case:
 
-* the first event starts the clock of the case's impact; the first ``Completed/Resolved`` after it stops the clock,
-  ``Completed/Cancelled`` cancels it;
+* the first event starts the clock of the case's impact; the first ``Completed/Resolved`` after it stops the clock, and
+  so does ``Completed/In Call``, even as the first event; ``Completed/Cancelled`` cancels it;
 * it stands while the status is one of three kinds of waiting;
-* an ``Accepted/*`` or ``Queued/*`` after the case was resolved, closed or cancelled reopens it: if no clock is active,
-  the next cycle of the target that applies now starts;
+* an ``Accepted/*`` or ``Queued/*`` after the case was resolved, closed or cancelled reopens it, and so does an
+  ``Accepted/In Progress`` or ``Accepted/Assigned`` whenever no clock is active (after ``Completed/In Call``): the next
+  cycle of the target that applies now starts;
 * when the impact changes under an active clock, that clock ends as superseded, and the clock of the new impact goes on
   from there with what was consumed;
 * a clock has breached once an event finds it running after its deadline, or once ``now`` is ``settle`` after it.
@@ -33,6 +34,8 @@ DAY_MS = 24 * HOUR_MS
 SETTLE_MS = 30_000
 
 TARGET_HOURS = {"Major": 8, "High": 16, "Medium": 24, "Low": 40}
+SOLVED_ON_THE_PHONE = "Completed/In Call"
+WORK = {"Accepted/In Progress", "Accepted/Assigned"}
 WAITING = {"Accepted/Wait - User", "Accepted/Wait - Customer", "Accepted/Wait - Vendor"}
 
 
@@ -233,7 +236,7 @@ def _clocks_of(events: list[Event], retention_ms: int | None) -> tuple[list[_Clo
         reopens = number > 0 and is_over and event.status.startswith(("Accepted/", "Queued/"))
         was, impact = impact, event.impact
         if active is not None:
-            if number and event.status == "Completed/Resolved" and not reopens:
+            if (number and event.status == "Completed/Resolved") or event.status == SOLVED_ON_THE_PHONE:
                 active.finish(event.at_ms, "met")
                 active = None
             elif number and event.status == "Completed/Cancelled":
@@ -247,10 +250,13 @@ def _clocks_of(events: list[Event], retention_ms: int | None) -> tuple[list[_Clo
                     cycle = 1 + sum(clock.target == impact for clock in clocks)
                     active = _Clock(impact, cycle, old.start_ms, event.at_ms, old.consumed_ms)
                     clocks.append(active)
-        elif number == 0 or reopens:
+        elif number == 0 or reopens or event.status in WORK:
             cycle = 1 + sum(clock.target == impact for clock in clocks)
             active = _Clock(impact, cycle, event.at_ms, event.at_ms, 0)
             clocks.append(active)
+            if event.status == SOLVED_ON_THE_PHONE:
+                active.finish(event.at_ms, "met")
+                active = None
         if active is not None:
             if event.status in WAITING:
                 active.stand(event.at_ms)

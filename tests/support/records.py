@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -37,15 +38,19 @@ def view(register: Register, version: int = 1) -> RegisterView:
     return RegisterView({"sla.contracts": version}, register)
 
 
+def tickets_on(partition: int, count: int) -> list[str]:
+    """Return the first ticket ids that belong on a partition."""
+    mine = (
+        ticket
+        for ticket in map("INC-{}".format, itertools.count())
+        if partition_of(ticket.encode(), PARTITIONS) == partition
+    )
+    return list(itertools.islice(mine, count))
+
+
 def ticket_on(partition: int, number: int = 0) -> str:
     """Return the ``number``-th ticket id that belongs on a partition."""
-    found = -1
-    for candidate in range(100_000):
-        ticket = f"INC-{candidate}"
-        found += partition_of(ticket.encode(), PARTITIONS) == partition
-        if found == number:
-            return ticket
-    raise AssertionError("no such ticket")
+    return tickets_on(partition, number + 1)[-1]
 
 
 def event_record(

@@ -21,9 +21,12 @@ from config.contract_model import ContractModel, ObjectiveModel, ReopenModel, Re
 from config.loader import load_agreements
 from config.settings import variable_names
 from export.catalogue import CATALOGUE, LABEL_MEANINGS
+from export.receiver_metrics import RECEIVER_METRICS
 from sla.events import Heartbeat, Reason, Rejected
 from sla.outcome import Alert, AlertKind, Result, Verdict
+from streams.adjustment_codec import decode_adjustment
 from streams.codecs import decode_alert, decode_ticket
+from streams.uptime_codec import decode_uptime
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -151,7 +154,9 @@ def test_every_setting_named_exists(page: Path):
 @EVERY_PAGE
 def test_every_metric_named_exists(page: Path):
     named = {name for code in codes(page) for name in re.findall(r"\b(?:sla|slawatch)_[a-z][a-z0-9_]*\b", code.text)}
-    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in named} <= CATALOGUE.keys() | OUTSIDE_LABELS
+    assert {
+        re.sub(r"_(bucket|sum|count)$", "", name) for name in named
+    } <= CATALOGUE.keys() | RECEIVER_METRICS.keys() | OUTSIDE_LABELS
 
 
 def rule_alerts() -> dict[str, dict[str, object]]:
@@ -239,6 +244,11 @@ def test_the_events_of_the_reference_are_taken_in():
         if "clock_id" in document:
             assert set(document) == {"version", *_verdict().document()}
             kinds.add("verdict")
+        elif "service" in document:
+            decode, key = (decode_adjustment, "id") if "kind" in document else (decode_uptime, "service")
+            fact = decode(block.encode(), document[key].encode())
+            assert not isinstance(fact, Rejected), fact
+            kinds.add(document.get("type", document.get("kind")))
         elif document.get("kind"):
             assert isinstance(decode_alert(block.encode()), Alert)
             kinds.add("alert")
@@ -246,7 +256,9 @@ def test_the_events_of_the_reference_are_taken_in():
             decoded = decode_ticket(block.encode(), document.get("ticket", "").encode())
             assert not isinstance(decoded, Rejected), decoded
             kinds.add("heartbeat" if isinstance(decoded, Heartbeat) else decoded[1].event)
-    assert kinds == {"verdict", "alert", "heartbeat", "updated", "feedback", "created"}
+    assert kinds == {
+        *("verdict", "alert", "heartbeat", "updated", "feedback", "created", "sample", "status", "maintenance"),
+    }
 
 
 def _verdict() -> Verdict:

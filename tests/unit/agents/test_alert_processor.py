@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from agents.alert_processor import ROW_PREFIX, AlertProcessor
@@ -11,10 +13,12 @@ from config.settings import AlertmanagerSettings, WebSettings
 from export.alert_book import RowFormatError
 from export.catalogue import EventResult
 from sla.events import Reason
-from sla.outcome import AlertState
+from sla.outcome import Alert, AlertState
+from streams.codecs import decode_alert
 from streams.dead_letters import DETAIL, REASON
 from streams.processor import StepResult
-from streams.state_rows import Position
+from streams.state_rows import Output, Position
+from tests.support.domain import at
 from tests.support.fake_kafka import Record
 from tests.support.records import TOPICS, CountingObserver, alert, alert_record, made_by
 
@@ -154,11 +158,136 @@ def test_what_is_no_alert_goes_to_the_dead_letters_and_stops_nobody(
     assert pages.observer.dead_letters == {reason: 1}
 
 
-def test_a_tombstone_on_the_topic_changes_nothing() -> None:
+# --- tombstones --------------------------------------------------------------------------------------------------------
+
+
+def pushed(pages: Pages, **later: float) -> None:
+    """Let a push of all that is due succeed, after some time."""
+    pages.now_ms += int(timedelta(**later).total_seconds() * 1000)
+    pages.processor.book.pushed(pages.processor.book.due(pages.now_ms), pages.now_ms)
+
+
+def resolved_and_told(pages: Pages) -> None:
+    pages.step(made_by(alert_record(alert()), SOURCE, 1))
+    pushed(pages)
+    pages.step(made_by(alert_record(alert(state=AlertState.RESOLVED)), SOURCE, 2))
+    pushed(pages)
+    assert pages.finish().outputs == []
+
+
+def test_an_alert_leaves_its_topic_when_its_resolve_has_been_sent_again_for_its_time() -> None:
+    pages = Pages()
+    resolved_and_told(pages)
+    pushed(pages, minutes=14, seconds=59)
+    assert pages.finish().outputs == [], "15 minutes from the first push that told it"
+    pushed(pages, minutes=1)
+    result = pages.finish()
+    assert result.outputs == [Output(ALERTS, 0, alert().id.encode(), None)]
+    assert pages.rows == {}, "state and topic forget it in one step"
+    assert not pages.finish(), "once"
+
+
+def test_an_alert_leaves_its_topic_also_if_nobody_ran_meanwhile() -> None:
+    pages = Pages()
+    resolved_and_told(pages)
+    pages.now_ms += 7 * 86_400_000
+    pages.restart()
+    assert pages.processor.book.due(pages.now_ms) == [], "nobody is told again after a week"
+    assert pages.finish().outputs == [Output(ALERTS, 0, alert().id.encode(), None)]
+
+
+def test_a_resolve_that_no_push_has_told_yet_keeps_its_alert() -> None:
+    pages = Pages()
+    pages.step(made_by(alert_record(alert()), SOURCE, 1))
+    pushed(pages)
+    pages.step(made_by(alert_record(alert(state=AlertState.RESOLVED)), SOURCE, 2))
+    pages.now_ms += 86_400_000
+    assert [due.state for due in pages.processor.book.due(pages.now_ms)] == [AlertState.RESOLVED]
+    assert pages.finish().outputs == []
+
+
+def test_an_alert_that_was_over_before_any_push_leaves_its_topic_at_once() -> None:
+    pages = Pages()
+    result = pages.step(
+        made_by(alert_record(alert()), SOURCE, 1), made_by(alert_record(alert(state=AlertState.RESOLVED)), SOURCE, 2)
+    )
+    assert result.outputs == [Output(ALERTS, 0, alert().id.encode(), None)]
+
+
+def test_the_resolve_of_an_alert_that_is_not_known_is_deleted() -> None:
+    """Of an episode that was forgotten long ago, or that another program wrote: nobody will ever speak of it again."""
+    pages = Pages()
+    result = pages.step(alert_record(alert(state=AlertState.RESOLVED)))
+    assert result.outputs == [Output(ALERTS, 0, alert().id.encode(), None)]
+    assert result.rows == {}
+
+
+def test_an_alert_that_fires_again_in_the_same_step_is_not_deleted() -> None:
+    pages = Pages()
+    result = pages.step(
+        *(
+            made_by(alert_record(alert(state=state)), SOURCE, seq)
+            for seq, state in enumerate((*AlertState, *AlertState))
+        ),
+        made_by(alert_record(alert()), SOURCE, 9),
+    )
+    assert result.outputs == []
+    assert pages.firing == {alert().id}
+
+
+def test_an_alert_that_fires_is_published_again_after_a_tombstone() -> None:
+    """It began to fire again before the tombstone of its former episode arrived; compaction would keep the latter."""
+    pages = Pages()
+    pages.step(made_by(alert_record(alert(when="mon 12:00")), SOURCE, 1))
+    result = pages.step(made_by(Record(1, alert().id.encode(), None), f"{ALERTS}/0", 4))
+    [again] = result.outputs
+    assert (again.topic, again.partition, again.key) == (ALERTS, 0, alert().id.encode())
+    assert again.value is not None
+    told = decode_alert(again.value)
+    assert isinstance(told, Alert)
+    assert (told.id, told.kind, told.state, told.at_ms) == (alert().id, alert().kind, alert().state, at("mon 12:00"))
+    assert told.labels.items() >= alert().labels.items()
+    assert told.annotations.items() >= alert().annotations.items()
+    again_record = made_by(Record(2, again.key, again.value), f"{ALERTS}/0", 5)
+    assert not pages.step(again_record), "which changes nothing for us"
+    assert pages.firing == {alert().id}
+
+
+def test_what_was_published_again_is_no_decision() -> None:
+    """The alert may have been resolved between the tombstone and this record."""
+    pages = Pages()
+    tombstone = made_by(Record(1, alert().id.encode(), None), f"{ALERTS}/0", 4)
+    pages.step(made_by(alert_record(alert()), SOURCE, 1))
+    [again] = pages.step(tombstone).outputs
+    pages.step(made_by(alert_record(alert(state=AlertState.RESOLVED)), SOURCE, 2))
+    assert not pages.step(made_by(Record(2, again.key, again.value), f"{ALERTS}/0", 5))
+    assert pages.firing == set()
+
+
+def test_a_tombstone_that_is_sent_again_after_a_takeover_is_answered_too() -> None:
+    pages = Pages()
+    tombstone = made_by(Record(1, alert().id.encode(), None), f"{ALERTS}/0", 4)
+    pages.step(tombstone, made_by(alert_record(alert()), SOURCE, 1))
+    assert len(pages.step(tombstone).outputs) == 1
+
+
+@pytest.mark.parametrize("key", [alert().id.encode(), b"\xff", None])
+def test_a_tombstone_of_an_alert_that_does_not_fire_changes_nothing(key: bytes | None) -> None:
+    pages = Pages()
+    resolved_and_told(pages)
+    assert not pages.step(Record(1, key, None))
+
+
+def test_what_was_stored_before_kinds_were_is_published_again_by_its_name() -> None:
     pages = Pages()
     pages.step(alert_record(alert()))
-    assert not pages.step(Record(1, alert().id.encode(), None))
-    assert pages.firing == {alert().id}
+    [(key, row)] = pages.rows.items()
+    fields = msgspec.msgpack.decode(row[1:])
+    pages.rows = {key: row[:1] + msgspec.msgpack.encode(fields[:7])}
+    pages.restart()
+    again = pages.processor.book.firing(alert().id)
+    assert again is not None
+    assert again.kind is alert().kind
 
 
 def test_rows_of_a_newer_release_are_refused() -> None:

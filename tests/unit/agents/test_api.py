@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents.api import MOST_ALERTS, Api
-from sla.engine import Rollup
+from sla.buckets import Rollup
 from sla.outcome import AlertState
 from streams.rollups import encode_progress, encode_rollup
 from tests.support.application import NOW_MS, Bench

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+import sla.telling
 from agents.gauges import Gauges
+from sla.buckets import Rollup
 from sla.contract import Period, Window
-from sla.engine import Rollup
 from sla.outcome import AlertState
 from streams.lane import Watermark
 from streams.rollups import encode_progress, encode_rollup
@@ -123,6 +124,14 @@ def test_open_clocks_are_told_by_colour(bench: Bench) -> None:
     assert exposed(bench.metrics.clocks_breached_open) == {place: 1}
     assert exposed(bench.metrics.clocks_at_risk) == {place: 1}, "a breached clock is no longer at risk"
     assert exposed(bench.metrics.state_rows) == {("sla.tickets", "0"): 3}
+
+
+def test_tickets_set_aside_are_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = bench.own_tickets(0)
+    monkeypatch.setattr(sla.telling, "clock_alert", None)
+    runner.step(event_record(ticket_on(0)), heartbeat_record("mon 17:00:30"))
+    refreshed(bench)
+    assert exposed(bench.metrics.tickets_set_aside) == {("sla.tickets", "0"): 1}
 
 
 def test_objectives_are_told_with_their_window(bench: Bench) -> None:

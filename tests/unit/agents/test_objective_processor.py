@@ -8,9 +8,11 @@ import pytest
 
 from agents.objective_processor import ObjectiveProcessor
 from export.catalogue import EventResult
-from sla.engine import Rollup
+from sla.buckets import Rollup
+from sla.contract import Contract, ContractType, Level
 from sla.events import Reason
 from sla.outcome import AlertState
+from sla.register import Register
 from streams.codecs import decode_alert, partition_of
 from streams.dead_letters import DETAIL, REASON
 from streams.processor import StepResult
@@ -187,3 +189,20 @@ def test_a_new_register_changes_what_is_promised_not_what_was_counted() -> None:
     objectives.processor.put_register(view(register(target(attain="0.5"))), 2)
     [state] = objectives.processor.engine.attainments()
     assert (state.met, state.breached, float(state.target.objective.attain)) == (7, 3, 0.5)  # type: ignore[union-attr]
+
+
+def test_each_contract_is_told_about_by_the_partition_of_its_id() -> None:
+    contract = Contract("acme", ContractType.SLA, Level.CUSTOMER, "desk", "slm@acme.example", review_by_ms=MONDAY)
+    owner = partition_of(b"acme", PARTITIONS)
+    for partition in range(PARTITIONS):
+        processor = ObjectiveProcessor(partition, TOPICS, settings().engine, CountingObserver())
+        processor.restore({}, Position(register_version=1), view(Register([contract])))
+        reports = everybody_reports("mon 10:00", 1)
+        processor.read(reports, 0)
+        result = processor.finish()
+        assert [output.key for output in result.outputs] == [b"SLAContractReviewDue/acme"] * (partition == owner)
+        processor.restore(
+            {k: v for k, v in result.rows.items() if v}, Position(register_version=1), view(Register([contract]))
+        )
+        processor.read(everybody_reports("mon 10:01", 2), 0)
+        assert processor.finish().outputs == [], "a restart tells nobody again"

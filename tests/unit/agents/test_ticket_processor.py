@@ -6,10 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import structlog
 
 from agents import ticket_processor as module
 from agents.ticket_processor import OwnFaultsError, TicketProcessor
 from export.catalogue import EventResult
+from sla.alerting import clock_alert
 from sla.engine import SWEEP_LIMIT
 from sla.events import Reason
 from sla.units import MINUTE_MS
@@ -27,12 +29,24 @@ from tests.support.records import (
     heartbeat_record,
     settings,
     ticket_on,
+    tickets_on,
     view,
 )
 
 TICKETS = "sla.tickets"
 EIGHT_HOURS = register(target(within="8bh", warn=("0.5",), attain="0.9"))
 INC = ticket_on(0)
+
+
+def fail_alerts_of(tickets: str | frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the alerts of these tickets fail in our own code; of all tickets if none is named."""
+
+    def faulty(*given: Any) -> Any:
+        if not tickets or given[4] in tickets:
+            raise ZeroDivisionError("division by zero")
+        return clock_alert(*given)
+
+    monkeypatch.setattr("sla.telling.clock_alert", faulty)
 
 
 class Desk:
@@ -147,10 +161,10 @@ def test_one_event_that_our_own_code_fails_on_is_diverted_and_its_ticket_is_as_b
     desk.step(event_record(INC))
     apply = desk.processor.engine.apply
 
-    def faulty(ticket: str, event: Any) -> Any:
+    def faulty(ticket: str, event: Any, key: bytes) -> Any:
         if event.event == "cursed":
             raise ZeroDivisionError("division by zero")
-        return apply(ticket, event)
+        return apply(ticket, event, key)
 
     monkeypatch.setattr(desk.processor.engine, "apply", faulty)
     result = desk.step(event_record(INC, "cursed", "mon 10:00"), event_record(INC, "resolved", "mon 11:00"))
@@ -167,7 +181,7 @@ def test_a_stream_of_faults_of_our_own_stops_the_worker_before_the_step_is_writt
 ) -> None:
     desk = Desk(dead_letter_limit_ratio=0.5)
 
-    def faulty(_ticket: str, _event: Any) -> Any:
+    def faulty(_ticket: str, _event: Any, _key: bytes) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr(desk.processor.engine, "apply", faulty)
@@ -187,6 +201,63 @@ def test_the_garbage_of_one_publisher_never_stops_the_worker() -> None:
     desk = Desk(dead_letter_limit_ratio=0.01)
     result = desk.step(*[Record(offset, b"k", b"garbage", 0) for offset in range(2_000)])
     assert len(letters(result)) == 2_000
+
+
+def test_a_ticket_that_our_own_code_fails_on_as_time_passes_is_logged_once_and_costs_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    bad, good = ticket_on(0, 1), ticket_on(0, 2)
+    desk.step(event_record(bad), event_record(good))
+    fail_alerts_of(bad, monkeypatch)
+    with structlog.testing.capture_logs() as logs:
+        result = desk.step(heartbeat_record("mon 13:00"))
+        assert [output.key for output in to(result, "sla.alerts")] == [f"SLATicketAtRisk/{good}:resolution:1".encode()]
+        desk.step(heartbeat_record("mon 15:00"))
+    [entry] = logs
+    assert (entry["event"], entry["ticket"], entry["partition"]) == ("ticket set aside", bad, 0)
+    assert isinstance(entry["exc_info"], ZeroDivisionError)
+    assert desk.processor.engine.set_aside == [bad]
+
+
+def test_many_tickets_of_one_fault_make_a_short_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(dead_letter_limit_ratio=0.5)
+    desk.step(*map(event_record, tickets_on(0, 40)))
+    fail_alerts_of("", monkeypatch)
+    with structlog.testing.capture_logs() as logs:
+        desk.step(heartbeat_record("mon 13:00"))
+    assert [entry["event"] for entry in logs] == ["ticket set aside"] * 10 + ["more tickets set aside"]
+    assert logs[-1]["tickets"] == 30
+
+
+@pytest.mark.parametrize("bad", [400, 600])
+def test_a_stream_of_tickets_that_fail_stops_the_worker_before_the_step_is_written(
+    bad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(dead_letter_limit_ratio=0.5)
+    names = tickets_on(0, 1_000)
+    desk.step(*[event_record(name) for name in names])
+    fail_alerts_of(frozenset(name for number, name in enumerate(names) if number < bad), monkeypatch)
+    desk.processor.read([heartbeat_record("mon 13:00")], 0)
+    with structlog.testing.capture_logs():
+        if bad < 500:
+            assert len(desk.finish().rows) > 1
+        else:
+            with pytest.raises(OwnFaultsError, match=r"sla.tickets/0: 60% of the last 1,000 tickets.*ZeroDivision"):
+                desk.finish()
+
+
+def test_tickets_that_fail_one_in_each_step_stop_the_worker_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(dead_letter_limit_ratio=0.01)
+    fail_alerts_of("", monkeypatch)
+
+    def work() -> None:
+        for number, name in enumerate(tickets_on(0, 20)):
+            desk.step(event_record(name))
+            desk.step(heartbeat_record(at("mon 13:00") + number))
+
+    with pytest.raises(OwnFaultsError), structlog.testing.capture_logs():
+        work()
 
 
 # --- what is counted ---------------------------------------------------------------------------------------------------
@@ -226,7 +297,8 @@ def test_a_step_ends_when_its_rows_may_have_become_too_large_for_a_batch(monkeyp
         index = desk.processor.read(records, index)
         ends.append(index)
         desk.finish()
-    assert ends[0] == 100, "700 bytes an event, and no row yet"
+    size = 700 + len(records[0].value)
+    assert ends[0] == -(-70_000 // size), "700 bytes an event beside its own, and no row yet"
     steps = [end - start for start, end in pairwise([0, *ends])]
     assert all(later <= earlier for earlier, later in pairwise(steps)), "the row grows"
     assert ends[-1] == 250

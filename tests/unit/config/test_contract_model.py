@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.contract_model import ContractModel
+from config.documents import contract_document, contract_model_of
 from config.faults import path_of, problems_of
 from config.loader import load_agreements
 from sla.contract import (
@@ -25,11 +26,12 @@ from sla.contract import (
     Period,
     Reopen,
     Target,
+    TicketDate,
     TimeBase,
     Window,
     Within,
 )
-from sla.units import DAY_MS, HOUR_MS, NEVER, parse_instant
+from sla.units import DAY_MS, HOUR_MS, NEVER, format_instant, parse_instant
 
 REPOSITORY = Path(__file__).parents[3]
 GOOD = REPOSITORY / "tests" / "golden" / "contracts" / "good"
@@ -200,12 +202,17 @@ def test_a_signed_revision_ends_where_the_next_signed_one_begins() -> None:
     assert in_force(contract) == [(1, "day 0", "day 20"), (3, "day 20", None)]
 
 
-def test_a_terminated_revision_ends_the_contract_and_a_signed_one_can_begin_it_again() -> None:
-    contract = revisions((1, "signed", "2026-01-01"), (2, "terminated", "2026-01-11"), (4, "signed", "2026-02-01"))
-    assert in_force(contract) == [(1, "day 0", "day 10"), (4, "day 31", None)]
+def test_a_terminated_revision_ends_the_contract() -> None:
+    contract = revisions((1, "signed", "2026-01-01"), (2, "terminated", "2026-01-11"))
+    assert in_force(contract) == [(1, "day 0", "day 10")]
     assert contract.in_force(parse_instant("2026-01-10T23:59:59.999Z")) is contract.revisions[0]
     assert contract.in_force(parse_instant("2026-01-11T00:00:00Z")) is None
-    assert contract.in_force(parse_instant("2026-02-01T00:00:00Z")) is contract.revisions[2]
+
+
+@pytest.mark.parametrize("status", ["signed", "draft", "terminated"])
+def test_nothing_follows_a_termination(status: str) -> None:
+    with pytest.raises(ValidationError, match="stands after revision 2, which ends the contract"):
+        revisions((1, "signed", "2026-01-01"), (2, "terminated", "2026-01-11"), (4, status, "2026-02-01"))
 
 
 def test_a_contract_without_a_signed_revision_monitors_nothing() -> None:
@@ -221,8 +228,26 @@ def test_zero_is_due_at_once() -> None:
     [
         ({"warn": {"probability": {"page": 0.7}}}, "warn.probability", "not supported by this release"),
         ({"availability": []}, "availability", "not supported by this release"),
-        ({"by": {"field": "last_day"}}, "by", "not supported by this release"),
-        ({"within": {"by": {"field": "last_day"}}}, "within.by", "not supported by this release"),
+        ({"by": {"at": "17:00"}}, "by.field", "missing: the ticket field that holds the date"),
+        (
+            {"by": {"field": "last_day", "at": "noon"}},
+            "by.at",
+            "must be close_of_business or a local time such as 17:00",
+        ),
+        ({"by": {"field": "last_day", "at": "25:00"}}, "by.at", "is no time of day"),
+        ({"by": "last_day"}, "by", "must be a mapping such as {field: last_day, at: close_of_business}"),
+        ({"within": {"by": {"field": "last day"}}}, "within.by.field", "must be the name of a ticket field"),
+        ({"within": {"by": {"field": "d", "art": "17:00"}}}, "within.by.art", "unknown field (at?)"),
+        ({"within": "1.5bd"}, "within", "business days are whole and stand alone"),
+        ({"warn": {"before": ["30m"]}}, "warn.before[0]", "counts elapsed time and the target business time"),
+        ({"warn": {"before": ["4bh"]}}, "warn.before[0]", "is as long as the target"),
+        ({"warn": {"before": ["30bm", "1bh"]}}, "warn.before[1]", "must be shorter than the lead time before it"),
+        ({"warn": {"before": [30]}}, "warn.before[0]", "is no lead time with its unit"),
+        ({"by": {"field": "d"}, "pause": {"status": "hold"}}, "pause", "is due on a date, which no pause moves"),
+        ({"by": {"field": "d"}, "only_while": {"status": "x"}}, "only_while", "is due on a date, which no pause moves"),
+        ({"within": "2bd", "deadline_at": "next_open"}, "deadline_at", "next_open says where a duration ends"),
+        ({"repeat": {"when": {"event": "resolved"}}}, "repeat.when", "is the same as stop, which comes first"),
+        ({"only_while": {"event": "x"}}, "only_while.event", "a pause is a state and looks at ticket fields"),
         ({"warn": {"consumed": ["100%"]}}, "warn.consumed[0]", "must lie between"),
         ({"warn": {"consumed": ["0%"]}}, "warn.consumed[0]", "must lie between"),
         ({"objective": {"attain": "101%", "over": "30d"}}, "objective.attain", "outside 0..100 %"),
@@ -236,11 +261,93 @@ def test_zero_is_due_at_once() -> None:
 def test_a_wrong_value_is_refused_at_its_place(fields: dict[str, Any], path: str, message: str) -> None:
     data = deepcopy(MINIMAL)
     data["revisions"][0]["targets"][0].update(fields)
-    if "by" in fields:
+    if "by" in fields and "within" not in fields:
         del data["revisions"][0]["targets"][0]["within"]
     found = refused(data)
     assert list(found) == [f"revisions[0].targets[0].{path}"]
     assert message in found[f"revisions[0].targets[0].{path}"]
+
+
+def test_a_date_beside_a_duration_is_refused() -> None:
+    data = deepcopy(MINIMAL)
+    data["revisions"][0]["targets"][0]["by"] = {"field": "last_day"}
+    assert refused(data) == {"revisions[0].targets[0].by": "stands beside within: write one of them"}
+
+
+@pytest.mark.parametrize("given", [{"by": {"field": "last_day"}}, {"within": {"by": {"field": "last_day"}}}])
+def test_a_date_of_the_ticket_is_one_term_however_it_is_written(given: dict[str, Any]) -> None:
+    data = deepcopy(MINIMAL)
+    del data["revisions"][0]["targets"][0]["within"]
+    data["revisions"][0]["targets"][0].update(given)
+    contract = ContractModel.model_validate(data)
+    assert contract.to_domain().targets[0].within.rule == TicketDate("last_day")
+    document = contract_document(contract)
+    assert b'"within":"by last_day at close_of_business"' in document
+    assert contract_model_of(document) == contract
+
+
+def test_lead_times_repetition_and_what_only_counts_reach_the_domain() -> None:
+    target = target_of(
+        warn={"before": ["1bh before", "30bm"], "consumed": ["50%"]},
+        repeat={"when": {"event": "updated"}},
+        only_while={"status": "in progress"},
+        earliest_start="first_created_at",
+    )
+    assert target.warn_before_ms == (HOUR_MS, HOUR_MS // 2)
+    assert [level.lead_ms for level in target.risk_levels] == [None, HOUR_MS, HOUR_MS // 2]
+    assert target.warn_thresholds_ms == (2 * HOUR_MS, 3 * HOUR_MS, HOUR_MS * 7 // 2)
+    assert target.repeat == Condition((Clause(events=frozenset({"updated"})),))
+    assert target.only_while == Condition((Clause(fields=(("status", frozenset({"in progress"})),)),))
+    assert target.earliest_start == "first_created_at"
+
+
+def handing_over(*terms: tuple[str, dict[str, Any]], **of_contract: Any) -> list[tuple[int, str | None, int | None]]:
+    """Return (revision, day on which open clocks leave it, revision they go to) of signed revisions ten days apart."""
+    data = {**deepcopy(MINIMAL), **of_contract}
+    (first,) = data["revisions"]
+    data["revisions"] = []
+    for number, (status, more) in enumerate(terms, 1):
+        revision = {**first, "revision": number, "status": status, "effective_from": f"2026-01-{number}1T00:00:00Z"}
+        if status == "terminated":
+            del revision["targets"], revision["calendar"]
+        data["revisions"].append({**revision, **more})
+    return [
+        (t.revision, None if t.open_until_ms == NEVER else format_instant(t.open_until_ms)[:10], t.open_then)
+        for t in ContractModel.model_validate(data).to_domain().targets
+    ]
+
+
+def test_open_clocks_keep_their_revision_unless_a_later_one_applies_to_them() -> None:
+    signed: dict[str, Any] = {}
+    assert handing_over(("signed", {}), ("signed", signed)) == [(1, None, None), (2, None, None)]
+    assert handing_over(("signed", {}), ("signed", {}), ("signed", {"applies_to_open": True})) == [
+        (1, "2026-01-31", 3),
+        (2, "2026-01-31", 3),
+        (3, None, None),
+    ]
+    assert handing_over(("signed", {}), ("draft", {"applies_to_open": True})) == [(1, None, None)]
+
+
+def test_a_contract_that_ends_lets_open_clocks_run_off_or_terminates_them() -> None:
+    terminates = {"on_end": "terminate"}
+    assert handing_over(("signed", {}), ("terminated", {})) == [(1, None, None)]
+    assert handing_over(("signed", {}), ("terminated", terminates)) == [(1, "2026-01-21", None)]
+    assert handing_over(("signed", {}), ("terminated", {}), on_end="terminate") == [(1, "2026-01-21", None)]
+    assert handing_over(("signed", {}), ("terminated", {"on_end": "run_off"}), on_end="terminate") == [(1, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "term", "path"),
+    [
+        ("signed", {"on_end": "terminate"}, "on_end"),
+        ("terminated", {"applies_to_open": True}, "applies_to_open"),
+        ("signed", {"applies_to_open": "yes"}, "applies_to_open"),
+    ],
+)
+def test_a_term_of_the_wrong_revision_is_refused(status: str, term: dict[str, Any], path: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        handing_over(("signed", {}), (status, term))
+    assert [path_of(loc) for loc, _ in problems_of(caught.value, ContractModel)] == [f"revisions[1].{path}"]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from aiohttp import web
 from config.settings import AlertmanagerSettings
 from export.alertmanager import AlertmanagerClient, AlertmanagerConfigError, PushReport, steady_seconds
 from export.catalogue import PushResult
-from export.local_servers import free_port
 from export.metrics import Metrics
 from export.pushed_alert import PushedAlert
+from tests.support.ports import free_port
 
 NOW = 1_780_000_000_000
 

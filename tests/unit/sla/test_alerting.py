@@ -87,3 +87,14 @@ def test_breach_says_when_it_was_due() -> None:
 @pytest.mark.parametrize(("level", "used"), [(0, "part"), (1, "50%"), (2, "75%"), (3, "75%")])
 def test_level_that_the_target_does_not_have_any_more_is_its_highest(level: int, used: str) -> None:
     assert f"at risk: {used} of" in alert(clock=a_clock(level)).annotations["summary"]
+
+
+def test_alert_of_an_ola_names_the_slas_it_endangers() -> None:
+    endangers = [("acme-support", "printing-response", 1), ("acme-support", "printing-resolution", 2)]
+    named = "INC-1:printing-response:1 of acme-support, INC-1:printing-resolution:2 of acme-support"
+    for kind in (AlertKind.TICKET_AT_RISK, AlertKind.TICKET_BREACHED):
+        found = clock_alert(kind, AlertState.FIRING, a_clock(), OF, "INC-1", FIELDS, at("mon 13:00"), endangers)
+        assert found.annotations["endangers"] == named
+        assert found.annotations["description"].endswith(f" Supports {named}.")
+        assert "endangers" not in found.labels
+    assert "endangers" not in alert().annotations

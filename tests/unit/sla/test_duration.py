@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sla.contract import Period, TimeBase, Window, Within
-from sla.duration import format_duration, parse_window, parse_within
+from sla.contract import BusinessDays, DueRule, Period, TicketDate, TimeBase, Window, Within
+from sla.duration import format_duration, format_within, parse_lead, parse_window, parse_within
 from sla.errors import CalendarError, UnitError
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
@@ -62,19 +62,70 @@ def test_a_target_says_what_it_counts(text: str, duration_ms: int, base: TimeBas
         ("1h2h", "the unit 'h' stands there twice"),
         ("0.0001s", "finer than a millisecond"),
         ("3654d", "longer than 10 years"),
-        ("2bd", "business days are not supported by this release yet: write business hours, such as 16bh"),
-        ("2bd eod", "business days are not supported by this release yet"),
-        ("eod", "business days are not supported by this release yet"),
-        ("2businessdays", "business days are not supported by this release yet"),
-        (
-            "by: last_day",
-            "dates carried by the ticket are not supported by this release yet, nor are business days: write 4bh",
-        ),
+        ("1.5bd", "business days are whole and stand alone: write 2bd"),
+        ("1bd 4bh", "business days are whole and stand alone"),
+        ("4h eod", "business days are whole and stand alone"),
+        ("2businessdays", "write 2bd (the same time two business days later), 2bd eod (close of that day)"),
+        ("-2bd", "is negative"),
+        ("2601bd", "longer than 10 years"),
+        ("by", "is no duration"),
+        ("by last day", "is no duration"),
+        ("by last_day at 25:00", "'25:00' is no time of day: write close_of_business or a local time such as 17:00"),
+        ("by last_day at 24:01", "is no time of day"),
+        ("by last_day at noon", "is no time of day"),
     ],
 )
 def test_a_target_that_cannot_be_read_is_refused_with_what_to_write(text: str, reason: str) -> None:
     with pytest.raises(UnitError) as refused:
         parse_within(text)
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "shown"),
+    [
+        ("2bd", BusinessDays(2), "2bd"),
+        (" 10 bd ", BusinessDays(10), "10bd"),
+        ("0bd", BusinessDays(0), "0bd"),
+        ("2bd eod", BusinessDays(2, end_of_day=True), "2bd eod"),
+        ("eod", BusinessDays(0, end_of_day=True), "eod"),
+        ("by last_day", TicketDate("last_day"), "by last_day at close_of_business"),
+        ("by last_day at close_of_business", TicketDate("last_day"), "by last_day at close_of_business"),
+        ("by last_day at 9:30", TicketDate("last_day", 570), "by last_day at 09:30"),
+        ("by last_day at 24:00", TicketDate("last_day", 1440), "by last_day at 24:00"),
+    ],
+)
+def test_a_deadline_that_is_no_duration_is_a_rule(text: str, rule: DueRule, shown: str) -> None:
+    within = parse_within(text)
+    assert within == Within(0, TimeBase.BUSINESS, rule)
+    assert format_within(within) == shown
+    assert parse_within(shown) == within
+
+
+@pytest.mark.parametrize(("text", "shown"), [("90bm", "1bh30bm"), ("36h", "1d12h"), ("0h", "0s")])
+def test_a_duration_is_shown_as_it_can_be_read_again(text: str, shown: str) -> None:
+    assert format_within(parse_within(text)) == shown
+    assert parse_within(shown) == parse_within(text)
+
+
+def test_a_lead_time_counts_what_the_target_counts() -> None:
+    assert parse_lead("30bm", TimeBase.BUSINESS) == 30 * MINUTE_MS
+    assert parse_lead("1h30m", TimeBase.ELAPSED) == 90 * MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "reason"),
+    [
+        ("30m", TimeBase.BUSINESS, "counts elapsed time and the target business time: write it in business time"),
+        ("30bm", TimeBase.ELAPSED, "counts business time and the target elapsed time: write it like 30m"),
+        ("0bm", TimeBase.BUSINESS, "is no lead time"),
+        ("1bd", TimeBase.BUSINESS, "unknown unit 'bd'"),
+        ("soon", TimeBase.ELAPSED, "is no duration"),
+    ],
+)
+def test_a_lead_time_that_cannot_be_read_is_refused(text: str, base: TimeBase, reason: str) -> None:
+    with pytest.raises(UnitError) as refused:
+        parse_lead(text, base)
     assert reason in str(refused.value)
 
 

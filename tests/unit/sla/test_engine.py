@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sla.buckets import BUCKET_FORMAT
 from sla.contract import Reopen
-from sla.engine import BUCKET_FORMAT, SWEEP_LIMIT, EngineLimits, TicketEngine
-from sla.events import Reason, TicketEvent
+from sla.engine import SWEEP_LIMIT, EngineLimits, TicketEngine
+from sla.events import LATEST_EVENT_MS, Reason, TicketEvent
 from sla.outcome import AlertKind, AlertState, Result
 from sla.register import Register
 from sla.row import RowFormatError, decode_row
@@ -371,7 +372,28 @@ def test_new_register_without_a_target_retracts_its_clocks() -> None:
     desk = changed_register("tue 10:00", CREATED, before=ONE_TARGET, after=register(), tickets=3)
     assert desk.last == {}
     assert desk.firing == {}
-    assert [verdict.contract for verdict, _ in desk.published if verdict.result is Result.RETRACTED] == [""] * 3
+    retracted = [verdict for verdict, _ in desk.published if verdict.result is Result.RETRACTED]
+    assert len(retracted) == 3
+    assert {(each.contract, each.metric, each.target_ms) for each in retracted} == {("desk", "resolution", 8 * HOUR_MS)}
+
+
+def test_verdict_that_is_taken_back_bears_the_names_it_was_published_with_also_after_a_restart() -> None:
+    desk = monitor(register(target("answer", metric="response", within="4bh", contract="acme", revision=3)))
+    desk.knows("INC-1", CREATED, now="mon 13:01")
+    told = desk.verdict("INC-1:answer:1")
+    desk.engine.register, desk.engine.register_version = register(), 2
+    desk.restarts()
+    desk.passes("mon 13:02")
+    verdict, is_correction = desk.published[-1]
+    assert (verdict.result, is_correction) == (Result.RETRACTED, True)
+    names = ("contract", "target", "metric", "revision", "cycle", "target_ms")
+    assert [getattr(verdict, name) for name in names] == [getattr(told, name) for name in names]
+
+
+def test_what_a_target_was_called_is_stored_once() -> None:
+    desk = monitor()
+    rows = [desk.hears(f"INC-{number}", CREATED, event("resolved", "mon 10:00")).rows for number in range(2)]
+    assert [sum(key[:1] == b"n" for key in each) for each in rows] == [1, 0]
 
 
 def test_open_clocks_of_a_target_that_went_and_came_back_are_counted_once() -> None:
@@ -508,7 +530,7 @@ def test_closed_ticket_is_kept_for_the_retention_after_its_last_event_and_then_r
 def test_open_ticket_that_a_very_late_stop_closes_is_counted_out_as_it_is_removed() -> None:
     desk = monitor()
     desk.knows("INC-1", CREATED, now=at("mon 12:00") + LIMITS.retention_ms)
-    assert desk.engine.open_counts == {"resolution": (1, 1, 1)}
+    assert desk.engine.open_counts == {"resolution": (1, 0, 1)}
     outcome = desk.hears("INC-1", event("resolved", "mon 10:00"))
     assert outcome.rows[b"tINC-1"] is None
     assert desk.engine.open_counts == {"resolution": (0, 0, 0)}
@@ -611,7 +633,7 @@ def test_bucket_that_expired_is_removed_and_what_still_moves_it_goes_out_as_a_ch
 
 
 def test_expired_buckets_are_removed_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sla.engine.SWEEP_LIMIT", 2)
+    monkeypatch.setattr("sla.buckets.EXPIRY_LIMIT", 2)
     desk = monitor()
     for number in range(5):
         desk.hears(f"INC-{number}", CREATED, event("resolved", f"mon 12:{number:02d}"))
@@ -651,6 +673,18 @@ def test_open_clocks_are_counted_by_target_and_by_what_they_are() -> None:
     assert desk.engine.open_counts == {"resolution": (1, 1, 0), "response": (1, 0, 1)}
     desk.knows("INC-1", event("resolved", "mon 14:00"), now="mon 14:00")
     assert desk.engine.open_counts == {"resolution": (0, 0, 0), "response": (0, 0, 0)}
+
+
+def test_clock_counts_as_at_risk_or_as_breached_whether_or_not_its_target_warns() -> None:
+    silent = target(within="4bh", until="mon 10:00")
+    desk = monitor(register(silent, target(within="8bh", warn=("1/4",), since="mon 10:00", revision=2)))
+    desk.hears("INC-1", CREATED)
+    desk.knows("INC-2", event("created", "mon 11:00"), now="mon 14:00")
+    assert desk.engine.open_counts == {"resolution": (2, 1, 1)}, "INC-1 breached without a warning, INC-2 is at risk"
+    desk.passes("tue 11:00:30")
+    assert desk.engine.open_counts == {"resolution": (2, 0, 2)}
+    desk.restarts()
+    assert desk.engine.open_counts == {"resolution": (2, 0, 2)}
 
 
 def test_tickets_can_be_read() -> None:
@@ -720,3 +754,9 @@ def test_event_our_code_fails_on_does_not_bring_a_forgotten_ticket_back_to_life(
         desk.hears("INC-1", event("created", of.failing_at_ms))
     desk.take(desk.engine.finish())
     assert desk.ticket("INC-1") == before
+
+
+def test_the_latest_event_there_may_be_has_a_deadline() -> None:
+    desk = monitor(register(target(within="2000bh"), target("elapsed", metric="elapsed", within="3650d")))
+    desk.knows("INC-1", event("created", LATEST_EVENT_MS), now=LATEST_EVENT_MS)
+    assert [clock.deadline_ms > LATEST_EVENT_MS for clock in desk.ticket("INC-1").clocks] == [True, True]

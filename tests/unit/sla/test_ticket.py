@@ -518,8 +518,8 @@ def test_ticket_reopened_after_it_was_resolved_outside_follows_the_policy(
 # --- triage: a target that applies only since a change -------------------------------------------------------------
 
 
-def triaged(*between: TicketEvent, kind: str = "updated", **terms: object) -> Ticket:
-    of = register(target("p1", within="8bh", applies_to={"priority": "P1"}, **terms))  # type: ignore[arg-type]
+def triaged(*between: TicketEvent, kind: str = "updated", within: str = "8bh", **terms: object) -> Ticket:
+    of = register(target("p1", within=within, applies_to={"priority": "P1"}, **terms))  # type: ignore[arg-type]
     return fold(of, CREATED, *between, event(kind, "mon 12:00", priority="P1"))
 
 
@@ -550,17 +550,39 @@ def test_priority_set_by_the_event_that_resolves_is_measured() -> None:
     assert triaged(kind="resolved", on_change=OnChange.RESTART).clocks == []
 
 
-def test_priority_set_after_the_ticket_was_resolved_starts_no_clock() -> None:
-    assert triaged(event("resolved", "mon 10:00")).clocks == []
+def test_answer_before_triage_is_measured_by_the_target_that_triage_brings() -> None:
+    stopped = triaged(event("resolved", "mon 10:00")).clocks[0]
+    assert (stopped.phase, stopped.start_ms, stopped.ended_ms) == (Phase.STOPPED, at("mon 09:00"), at("mon 10:00"))
+    assert (stopped.consumed_ms, stopped.deadline_ms, stopped.breached) == (HOUR_MS, at("mon 17:00"), False)
+    late = triaged(event("resolved", "mon 11:00"), within="1bh").clocks[0]
+    assert (late.breached, late.deadline_ms) == (True, at("mon 10:00"))
+
+
+def test_answer_before_triage_is_not_measured_by_a_target_that_counts_from_the_change() -> None:
+    assert triaged(event("resolved", "mon 10:00"), on_change=OnChange.RESTART).clocks == []
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "merged"])
+def test_priority_set_after_the_ticket_was_cancelled_or_merged_starts_no_clock(kind: str) -> None:
+    assert triaged(event(kind, "mon 10:00")).clocks == []
+
+
+def test_target_changed_after_the_answer_does_not_judge_the_answer_again() -> None:
+    answered = (CREATED_P2, event("resolved", "mon 10:00"), event("updated", "mon 11:00", priority="P1"))
+    assert story(fold(PRIORITIES, *answered)) == [("resolution-P2", 1, Phase.STOPPED)]
 
 
 @pytest.mark.parametrize(
-    ("policy", "deadline"),
-    [(Reopen.NEW_CYCLE, "tue 11:00"), (Reopen.RESUME, "tue 10:00"), (Reopen.IGNORE, None)],
+    ("policy", "phase", "deadline"),
+    [
+        (Reopen.NEW_CYCLE, Phase.RUNNING, "tue 11:00"),
+        (Reopen.RESUME, Phase.RUNNING, "tue 10:00"),
+        (Reopen.IGNORE, Phase.STOPPED, "mon 17:00"),
+    ],
 )
-def test_priority_set_after_a_reopening_counts_as_the_policy_says(policy: Reopen, deadline: str | None) -> None:
-    ticket = triaged(event("resolved", "mon 10:00"), event("reopened", "mon 11:00"), reopen=policy)
-    assert [clock.deadline_ms for clock in ticket.clocks] == ([] if deadline is None else [at(deadline)])
+def test_priority_set_after_a_reopening_counts_as_the_policy_says(policy: Reopen, phase: Phase, deadline: str) -> None:
+    (clock,) = triaged(event("resolved", "mon 10:00"), event("reopened", "mon 11:00"), reopen=policy).clocks
+    assert (clock.phase, clock.deadline_ms) == (phase, at(deadline))
 
 
 def test_priority_set_on_a_ticket_that_never_started_starts_no_clock() -> None:

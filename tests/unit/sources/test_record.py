@@ -56,7 +56,7 @@ def test_changes_set_what_differs_and_remove_what_is_gone():
     }
 
 
-@pytest.mark.parametrize("at_ms", [-1, 253_402_300_800_000], ids=["1969", "the year 10000"])
-def test_an_instant_outside_the_years_1970_to_9999_is_refused(at_ms):
-    with pytest.raises(UnitError, match="1970 to 9999"):
+@pytest.mark.parametrize("at_ms", [-1, 10_413_792_000_000], ids=["1969", "the year 2300"])
+def test_an_instant_outside_the_years_1970_to_2299_is_refused(at_ms):
+    with pytest.raises(UnitError, match="1970 to 2299"):
         checked_instant(at_ms)

@@ -67,7 +67,7 @@ def test_a_ticket_event_is_taken_in_with_everything_it_says():
         pytest.param(0, 0, id="the-epoch"),
         pytest.param(LATEST_AT_MS, LATEST_AT_MS, id="the-last-instant-as-integer"),
         pytest.param("1970-01-01T00:00:00Z", 0, id="the-epoch-as-text"),
-        pytest.param("9999-12-31T23:59:59.999Z", LATEST_AT_MS, id="the-last-instant-as-text"),
+        pytest.param("2299-12-31T23:59:59.999Z", LATEST_AT_MS, id="the-last-instant-as-text"),
         pytest.param("2026-03-02T02:15:27Z", 1_772_417_727_000, id="utc"),
         pytest.param("2026-03-02T09:15:27+07:00", 1_772_417_727_000, id="east"),
         pytest.param("2026-03-01T21:15:27-05:00", 1_772_417_727_000, id="west-over-midnight"),
@@ -88,11 +88,13 @@ def test_an_instant_is_read_to_the_millisecond(at, at_ms):
         pytest.param(True, "Expected `int | datetime`, got `bool`", id="a-boolean"),
         pytest.param(None, "Expected `int | datetime`, got `null`", id="null"),
         pytest.param(..., "missing required field `at`", id="absent"),
-        pytest.param(-1, ">= 0", id="before-the-epoch"),
-        pytest.param(LATEST_AT_MS + 1, "<= 253402300799999", id="after-9999"),
-        pytest.param("1969-12-31T23:59:59.999Z", "1970..9999 - at `$.at`", id="before-the-epoch-as-text"),
-        pytest.param("0001-01-01T00:00:00+14:00", "1970..9999", id="before-year-one-in-utc"),
-        pytest.param("9999-12-31T23:59:59-12:00", "1970..9999", id="after-9999-in-utc"),
+        pytest.param(-1, "1970..2299 - at `$.at`", id="before-the-epoch"),
+        pytest.param(LATEST_AT_MS + 1, "1970..2299 - at `$.at`", id="after-2299"),
+        pytest.param(2**63, "1970..2299 - at `$.at`", id="after-everything"),
+        pytest.param("2300-01-01T00:00:00Z", "1970..2299", id="after-2299-as-text"),
+        pytest.param("1969-12-31T23:59:59.999Z", "1970..2299 - at `$.at`", id="before-the-epoch-as-text"),
+        pytest.param("0001-01-01T00:00:00+14:00", "1970..2299", id="before-year-one-in-utc"),
+        pytest.param("9999-12-31T23:59:59-12:00", "1970..2299", id="no-date-as-some-systems-write-it"),
     ],
 )
 def test_what_is_no_instant_is_malformed(at, detail):
@@ -143,7 +145,7 @@ def test_a_heartbeat_carries_its_instant_and_may_have_any_key():
 def test_a_heartbeat_without_an_instant_is_malformed():
     assert "`at`" in _rejection(b'{"version": 1, "type": "heartbeat"}').detail
     rejected = _rejection(b'{"version": 1, "type": "heartbeat", "at": "1960-01-01T00:00:00Z"}')
-    assert (rejected.reason, rejected.detail) == (Reason.MALFORMED, "Expected an instant in 1970..9999 - at `$.at`")
+    assert (rejected.reason, rejected.detail) == (Reason.MALFORMED, "Expected an instant in 1970..2299 - at `$.at`")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +304,7 @@ def test_an_alert_reads_as_it_was_written():
     [
         ((b'"version":1', b'"version":2'), Reason.UNKNOWN_VERSION, "version 2"),
         ((b'"firing"', b'"burning"'), Reason.MALFORMED, "`$.state`"),
-        ((b'"at":"2026', b'"at":"1926'), Reason.MALFORMED, "1970..9999"),
+        ((b'"at":"2026', b'"at":"1926'), Reason.MALFORMED, "1970..2299"),
         ((b"{", b""), Reason.MALFORMED, ""),
     ],
 )

@@ -1,25 +1,24 @@
 """Prometheus and Alertmanager on this machine, for the demo and the tests: found, started on free ports, stopped.
 
 The binaries are those of the distribution's packages (Debian: ``prometheus`` and ``prometheus-alertmanager``) or the
-upstream ones on the PATH. All they write goes into the folder they are given, all they listen on is loopback.
+upstream ones on the PATH. All they write goes into the folder they are given, all they listen on is loopback. They end
+with the process that started them, however it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-_LOOPBACK = "127.0.0.1"
-_START_ATTEMPTS = 3
+from streams.child_process import ChildProcess
+from streams.loopback_ports import HOST, PortReservation, reserve_port
+
 _TAIL_LINES = 15
 
 
@@ -51,13 +50,6 @@ def _find(*names: str) -> Path | None:
     return next((Path(found) for name in names if (found := shutil.which(name))), None)
 
 
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class LocalServer:
     """One server process; it can be stopped and started again on the same port with the same data.
@@ -81,12 +73,13 @@ class LocalServer:
     folder: Path
     port: int = 0
     ready_seconds: float = 30.0
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _process: ChildProcess | None = field(default=None, init=False, repr=False)
+    _reservation: PortReservation | None = field(default=None, init=False, repr=False)
 
     @property
     def url(self) -> str:
         """Base URL."""
-        return f"http://{_LOOPBACK}:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
     @property
     def log_file(self) -> Path:
@@ -96,7 +89,7 @@ class LocalServer:
     @property
     def pid(self) -> int | None:
         """Id of the process; None while it is not running."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        return self._process.pid if self._process is not None and self._process.is_running else None
 
     def start(self) -> None:
         """Start and wait until it is ready.
@@ -108,62 +101,49 @@ class LocalServer:
         """
         if self.pid is not None:
             raise LocalServerError(f"{self.name} is running already on {self.url}")
-        fixed = self.port != 0
-        for attempt in range(1, _START_ATTEMPTS + 1):
-            if not fixed:
-                # Another process may take the port between here and the server's start: then try another one.
-                self.port = free_port()
-            if self._start_once():
-                return
+        if self.port == 0:
+            # Ours until we are closed: the server may be stopped and started again on it.
+            self._reservation = reserve_port()
+            self.port = self._reservation.port
+        self._process = ChildProcess(self.command(self.port), log_file=self.log_file)
+        self._process.start()
+        if not self._is_ready(self._process):
             self.kill()
-            if fixed or attempt == _START_ATTEMPTS:
-                raise LocalServerError(f"{self.name} did not start on port {self.port}:\n{self.log_tail()}")
+            self._release()
+            raise LocalServerError(f"{self.name} did not start on port {self.port}:\n{self.log_tail()}")
 
-    def _start_once(self) -> bool:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        log: BinaryIO
-        with self.log_file.open("ab") as log:
-            # A session of its own: Ctrl-C in a terminal reaches us only, and we stop it in order.
-            self._process = subprocess.Popen(
-                list(self.command(self.port)), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+    def _is_ready(self, process: ChildProcess) -> bool:
         deadline = time.monotonic() + self.ready_seconds
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                return False
+        while process.is_running and time.monotonic() < deadline:
             if _answers(f"{self.url}/-/ready"):
                 # Whoever answers must be ours: a process that lost its port to another ends a moment later.
-                return self._process.poll() is None
+                return process.is_running
             time.sleep(0.05)
         return False
 
     def stop(self, *, timeout_seconds: float = 10.0) -> None:
         """Stop in order (SIGTERM), by force when that takes too long."""
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._process = None
+        if self._process is not None:
+            self._process.stop(timeout_seconds)
 
     def kill(self) -> None:
         """End at once (SIGKILL), as a power cut would."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            self._process = None
+
+    def close(self) -> None:
+        """Stop, and give back the port."""
+        self.stop()
+        self._release()
+
+    def _release(self) -> None:
+        if self._reservation is not None:
+            self._reservation.release()
+            self._reservation = None
 
     def log_tail(self) -> str:
         """Return the last lines of the log."""
-        try:
-            lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return "(no log)"
-        return "\n".join(lines[-_TAIL_LINES:])
+        return (self._process.log_tail(_TAIL_LINES) if self._process is not None else "") or "(no log)"
 
 
 def _answers(url: str) -> bool:
@@ -221,7 +201,7 @@ def run_prometheus(
             f"--storage.tsdb.path={folder / 'data'}",
             f"--storage.tsdb.retention.time={retention}",
             f"--rules.alert.resend-delay={resend_delay}",
-            f"--web.listen-address={_LOOPBACK}:{on_port}",
+            f"--web.listen-address={HOST}:{on_port}",
             "--web.enable-lifecycle",
             *options,
         ]
@@ -251,7 +231,7 @@ def run_alertmanager(config: str, folder: Path, *, port: int = 0, options: Seque
             str(binary),
             f"--config.file={config_file}",
             f"--storage.path={folder / 'data'}",
-            f"--web.listen-address={_LOOPBACK}:{on_port}",
+            f"--web.listen-address={HOST}:{on_port}",
             "--cluster.listen-address=",  # else it listens on 0.0.0.0:9094
             *options,
         ]
@@ -266,4 +246,4 @@ def _running(server: LocalServer) -> Iterator[LocalServer]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.close()

@@ -1,0 +1,111 @@
+"""What changes between two documents of the register, in words: for whoever reviews a change before it is published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from config.contract_checks import Status
+from config.contract_model import ContractModel
+from config.terms_in_words import changes_in_words
+
+_TOLD_BY_REVISION = frozenset({"revisions", "kind", "id"})
+
+
+def contract_changes(before: ContractModel | None, after: ContractModel | None) -> list[str]:
+    """Return what changes in a contract, a line each; empty if nothing does.
+
+    Parameters
+    ----------
+    before, after
+        As on the register, and as proposed; None where it is not there.
+    """
+    if after is None:
+        return ["removed from the register: nothing of it is monitored any more"] if before is not None else []
+    lines: list[str] = []
+    if before is not None:
+        old, new = _parties(before), _parties(after)
+        lines += [
+            f"{name} {_shown(old.get(name))} -> {_shown(new.get(name))}"
+            for name in [*old, *(name for name in new if name not in old)]
+            if old.get(name) != new.get(name)
+        ]
+    return [*lines, *_revision_changes(before, after)]
+
+
+def _revision_changes(before: ContractModel | None, after: ContractModel) -> Iterator[str]:
+    known = {revision.revision: revision for revision in before.revisions} if before is not None else {}
+    signed = None
+    for revision in after.revisions:
+        published = known.pop(revision.revision, None)
+        if published != revision:
+            head = f"revision {revision.revision}"
+            if published is None:
+                yield f"{head}: {revision.status.value}, from {revision.effective_from}"
+                changes = changes_in_words(signed, revision) if revision.status is not Status.TERMINATED else []
+            else:
+                for name in ("status", "effective_from", "reason", "by"):
+                    old, new = getattr(published, name), getattr(revision, name)
+                    if old != new:
+                        yield f"{head}: {name} {_shown(old)} -> {_shown(new)}"
+                changes = changes_in_words(published, revision)
+            yield from (f"{head}: {line}" for line in changes)
+        if revision.status is Status.SIGNED:
+            signed = revision
+    yield from (f"revision {number}: left out ({revision.status.value})" for number, revision in sorted(known.items()))
+
+
+def calendar_changes(before: bytes | None, after: bytes | None) -> list[str]:
+    """Return what changes in a calendar, from its register documents, a line each."""
+    if after is None:
+        return ["removed from the register"] if before is not None else []
+    new = json.loads(after)
+    if before is None:
+        return [f"timezone {new.get('timezone', 'none')}, open {', '.join(_open_days(new)) or 'never'}"]
+    old = json.loads(before)
+    lines = []
+    for name in sorted(old.keys() | new.keys()):
+        if name in {"holidays", "hours"}:
+            lines += list(_inner_changes(name, old.get(name) or {}, new.get(name) or {}))
+        elif old.get(name) != new.get(name):
+            lines.append(f"{name} {_shown(old.get(name))} -> {_shown(new.get(name))}")
+    return lines
+
+
+def _inner_changes(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    for key in [*old, *(key for key in new if key not in old)]:
+        was, now = old.get(key) or [], new.get(key) or []
+        if was == now:
+            continue
+        if name == "holidays" and isinstance(was, list) and isinstance(now, list):
+            if gone := [str(day) for day in was if day not in now]:
+                yield f"holidays: no more {_few(gone)}"
+            if come := [str(day) for day in now if day not in was]:
+                yield f"holidays: also {_few(come)}"
+        else:
+            yield f"{name}.{key} {_shown(was)} -> {_shown(now)}"
+
+
+def _few(days: list[str], limit: int = 8) -> str:
+    more = f" and {len(days) - limit} more" if len(days) > limit else ""
+    return ", ".join(days[:limit]) + more
+
+
+def _open_days(calendar: dict[str, Any]) -> list[str]:
+    return [day for day, windows in (calendar.get("hours") or {}).items() if windows]
+
+
+def _parties(contract: ContractModel) -> dict[str, Any]:
+    document = contract.model_dump(mode="json", exclude_none=True)
+    return {name: value for name, value in document.items() if name not in _TOLD_BY_REVISION}
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in ([], ()):
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return str(value)

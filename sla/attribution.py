@@ -1,0 +1,271 @@
+"""Who held a ticket while one of its clocks was on: the customer, a team, a supplier or nobody.
+
+A clock's life is a row of *spans*: in each of them it ran, was paused, or stood still for another reason, under one
+target, while one party held the ticket. Spans follow from the ticket's history alone, as the clock itself does, so
+any order and any repetition of the events gives the same ones. Attribution adds them up: the parties' elapsed times add
+up to the clock's elapsed time, to the millisecond, and their counted times to what it consumed.
+
+Which fields say who holds a ticket is agreed per contract (:class:`~sla.contract.PartyRules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from sla.calendar import WorkCalendar
+from sla.clock import Clock, Phase
+from sla.contract import ContractType, OnChange, PartyRules, Reopen, Target
+from sla.events import TicketEvent
+from sla.outcome import Share, Verdict
+from sla.register import Register
+from sla.ticket import Ticket, advance, new_ticket
+
+CUSTOMER: Final = "customer"
+SUPPLIER: Final = "supplier"
+UNASSIGNED: Final = "unassigned"
+"""No field names a team: a gap nobody answers for."""
+SOLVED: Final = "solved"
+"""The ticket was solved and came back, under a reopen policy that lets the clock go on."""
+
+_DEFAULT_RULES: Final = PartyRules()
+
+
+class Mode(IntEnum):
+    """What a clock did during a span."""
+
+    RUNNING = 0
+    PAUSED = 1
+    STOPPED = 2
+    """The ticket was solved; its clock went on later."""
+    UNBOUND = 3
+    """The ticket had left every target; its clock was carried on later."""
+
+
+class Span(NamedTuple):
+    """A part of a clock's life in which nothing about it changed.
+
+    Attributes
+    ----------
+    from_ms, until_ms : int
+        Half-open; never empty.
+    party : str
+        ``customer``, ``supplier``, ``supplier:<name>``, ``team:<name>``, ``unassigned`` or ``solved``.
+    target, calendar, cycle
+        Terms and cycle it was under: those of the clock that was superseded, before a change.
+    event : TicketEvent
+        What began it.
+    """
+
+    from_ms: int
+    until_ms: int
+    mode: Mode
+    party: str
+    target: Target
+    calendar: WorkCalendar
+    cycle: int
+    event: TicketEvent
+
+
+def party_of(rules: PartyRules, target: Target, event: str, attributes: dict[str, str]) -> str:
+    """Return who holds a ticket with these fields, as a clock of this target sees it.
+
+    Supplier goes before customer, customer before team: a wait for a supplier is a pause for most targets.
+    """
+    if rules.supplier is None:
+        if name := attributes.get(rules.supplier_field):
+            return f"{SUPPLIER}:{name}"
+    elif rules.supplier.of_fields(attributes):
+        name = attributes.get(rules.supplier_field)
+        return f"{SUPPLIER}:{name}" if name else SUPPLIER
+    if rules.customer is not None:
+        if rules.customer.of_fields(attributes):
+            return CUSTOMER
+    elif target.pause.holds(event, attributes):
+        return CUSTOMER
+    team = attributes.get(rules.team_field)
+    return f"team:{team}" if team else UNASSIGNED
+
+
+def spans_of(
+    ticket: Ticket, clock: Clock, register: Register, until_ms: int, *, every_event: bool = False
+) -> Iterator[Span]:
+    """Yield the spans of a clock from its start to an instant, in order and without a gap.
+
+    Parameters
+    ----------
+    ticket : Ticket
+        Holds the clock; folded under this register.
+    until_ms : int
+        The clock's end at the latest. Events at or after it don't matter.
+    every_event : bool
+        Begin a span at every event, also at one that changes nothing about the clock.
+    """
+    for piece in _pieces(ticket, clock, register, until_ms):
+        yield from _spans_of_piece(piece, ticket.history, register, every_event=every_event)
+
+
+def shares_of(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> tuple[Share, ...]:
+    """Return how long each party held a clock from its start to an instant, by party.
+
+    Elapsed times add up to ``until_ms - start``, counted times to what the clock had consumed then.
+    """
+    found: dict[str, list[int]] = {}
+    for span in spans_of(ticket, clock, register, until_ms):
+        share = found.get(span.party)
+        if share is None:
+            share = found[span.party] = [0, 0, 0]
+        share[0] += span.until_ms - span.from_ms
+        if span.mode <= Mode.PAUSED:
+            share[1 + span.mode] += span.calendar.worked_between(span.from_ms, span.until_ms)
+    return tuple(Share(party, *found[party]) for party in sorted(found))
+
+
+def attributed(verdict: Verdict, ticket: Ticket, register: Register) -> Verdict:
+    """Return a verdict with the parties' shares of its clock's time, and with the SLAs it endangers."""
+    for clock in ticket.clocks:
+        if clock.target_id == verdict.target and clock.cycle == verdict.cycle:
+            target, _ = register.terms[clock.target_id, clock.revision]
+            return msgspec.structs.replace(
+                verdict,
+                parties=shares_of(ticket, clock, register, verdict.start_ms + verdict.elapsed_ms),
+                endangers=endangered(ticket, clock, target, register),
+            )
+    return verdict
+
+
+def endangered(ticket: Ticket, clock: Clock, target: Target, register: Register) -> tuple[tuple[str, str, int], ...]:
+    """Return the clocks of SLAs that an OLA's or UC's clock supports: (contract, target id, cycle), in their order.
+
+    Those of the contracts that its own names in ``supports``, on the same ticket and at the same time: if the OLA is
+    breached, they are in danger.
+    """
+    if target.contract_type is ContractType.SLA:
+        return ()
+    contract = register.contracts.get(target.contract)
+    if contract is None or not contract.supports:
+        return ()
+    found = []
+    for other in ticket.clocks:
+        terms = register.terms.get((other.target_id, other.revision))
+        if terms is None or terms[0].contract not in contract.supports:
+            continue
+        ends_before = other.ended_ms is not None and other.ended_ms <= clock.start_ms
+        begins_after = clock.ended_ms is not None and other.start_ms >= clock.ended_ms
+        if not (ends_before or begins_after):
+            found.append((terms[0].contract, other.target_id, other.cycle))
+    return tuple(found)
+
+
+# --- inside ---
+
+
+class _Piece(NamedTuple):
+    """The part of a clock's life under one target."""
+
+    from_ms: int
+    until_ms: int
+    target: Target
+    calendar: WorkCalendar
+    cycle: int
+    in_force: bool
+    """False while no target applied, between leaving one and coming back under another."""
+
+
+def _pieces(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> Iterator[_Piece]:
+    target, calendar = register.terms[clock.target_id, clock.revision]
+    former = _carried_from(ticket, clock, target, register)
+    if former is None:
+        yield _Piece(clock.start_ms, until_ms, target, calendar, clock.cycle, in_force=True)
+        return
+    assert former.ended_ms is not None
+    yield from _pieces(ticket, former, register, min(until_ms, former.ended_ms))
+    begin_ms = min(until_ms, _begin_of(ticket, clock, former, register))
+    if former.ended_ms < begin_ms:
+        yield _Piece(former.ended_ms, begin_ms, target, calendar, clock.cycle, in_force=False)
+    yield _Piece(begin_ms, until_ms, target, calendar, clock.cycle, in_force=True)
+
+
+def _carried_from(ticket: Ticket, clock: Clock, target: Target, register: Register) -> Clock | None:
+    """Return the superseded clock whose time this one carries."""
+    if target.on_change is not OnChange.CARRY or len(ticket.clocks) == 1:
+        return None
+    former: Clock | None = None
+    for other in ticket.clocks:
+        if other is clock or (other.target_id == clock.target_id and other.cycle == clock.cycle):
+            break
+        if register.terms[other.target_id, other.revision][0].slot == target.slot:
+            former = other
+    if former is None or former.phase != Phase.SUPERSEDED or former.start_ms != clock.start_ms:
+        return None
+    return former
+
+
+def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -> int:
+    """Return when a clock took over from the one it carries on: at once, or when a target applied again."""
+    # Rare (a changed priority, a ticket that left every target): so it may cost a whole fold.
+    fold = new_ticket(ticket.register_version)
+    for event in ticket.history:
+        fold.history.append(event)
+        advance(fold, event, register)
+        if any(known.target_id == clock.target_id and known.cycle == clock.cycle for known in fold.clocks):
+            return event.at_ms
+    assert former.ended_ms is not None
+    return former.ended_ms
+
+
+def _spans_of_piece(
+    piece: _Piece, history: Sequence[TicketEvent], register: Register, *, every_event: bool
+) -> Iterator[Span]:
+    from_ms, until_ms, target, calendar, cycle, in_force = piece
+    contract = register.contracts.get(target.contract)
+    rules = _DEFAULT_RULES if contract is None else contract.parties
+    resumes = in_force and target.reopen is Reopen.RESUME
+    attributes: dict[str, str] = {}
+    began: TicketEvent | None = None
+    has_started = False
+    mode, party = Mode.RUNNING, UNASSIGNED
+    since_ms = from_ms
+    for event in history:
+        at_ms = event.at_ms
+        if at_ms >= until_ms:
+            break
+        for name, value in event.changes.items():
+            if value is None:
+                attributes.pop(name, None)
+            else:
+                attributes[name] = value
+        former = (mode, party)
+        if not in_force:
+            mode = Mode.UNBOUND
+        else:
+            # What ended a ticket in the instant before its clock started did not end the clock.
+            has_started = has_started or at_ms > from_ms or (at_ms == from_ms and _starts(target, event, attributes))
+            mode = _mode_after(mode, target, event, attributes, may_end=resumes and has_started and at_ms >= from_ms)
+        party = SOLVED if mode is Mode.STOPPED else party_of(rules, target, event.event, attributes)
+        if at_ms <= since_ms:
+            began = event
+        elif every_event or former != (mode, party):
+            assert began is not None, "a clock starts at an event"
+            yield Span(since_ms, at_ms, *former, target, calendar, cycle, began)
+            since_ms, began = at_ms, event
+    if began is not None and since_ms < until_ms:
+        yield Span(since_ms, until_ms, mode, party, target, calendar, cycle, began)
+
+
+def _starts(target: Target, event: TicketEvent, attributes: dict[str, str]) -> bool:
+    return target.start.holds(event.event, attributes) or target.reopen_when.holds(event.event, attributes)
+
+
+def _mode_after(mode: Mode, target: Target, event: TicketEvent, attributes: dict[str, str], *, may_end: bool) -> Mode:
+    reaction = target.reaction_to(event.event)
+    if may_end and reaction.may_end:
+        for test in (reaction.stop, reaction.cancel, reaction.merge):
+            if test is not None and test(attributes):
+                return Mode.STOPPED
+    if mode is Mode.STOPPED and (reaction.reopen is None or not reaction.reopen(attributes)):
+        return mode
+    return Mode.PAUSED if reaction.pause is not None and reaction.pause(attributes) else Mode.RUNNING
