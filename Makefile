@@ -71,7 +71,9 @@ e2e: $(READY) ## whole processes: Kafka, workers, Prometheus, Alertmanager
 	@scripts/run-tests e2e tests -m e2e --ignore=tests/unit --ignore=tests/property $(REQUIRE) $(PYTEST_ARGS)
 
 bench: $(READY) ## throughput, restore, memory, latency, beside stock Faust
+	@scripts/make-venv $(VENV) requirements-bench.lock
 	@$(BIN)/python -m pytest benchmarks/micro -q $(PYTEST_ARGS)
+	@$(BIN)/python -m benchmarks.micro.beside_libraries
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 reference: $(READY) ## write the generated pages of docs/reference anew
@@ -84,8 +86,11 @@ format: $(READY) ## format the code, apply safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --generate-hashes --no-header --python-version 3.11 --quiet -o requirements.lock
+LOCK = uv pip compile pyproject.toml --generate-hashes --no-header --python-version 3.11 --quiet
+
+lock: ## write the lock files anew from pyproject.toml (needs uv)
+	$(LOCK) --group dev -o requirements.lock
+	$(LOCK) --group dev --group bench -c requirements.lock -o requirements-bench.lock
 
 clean: ## delete environment and caches (not the jars in the user's cache)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks .slawatch

@@ -252,16 +252,23 @@ def in_words(told: Underpinning) -> str:
         left = format_duration(-worst.late_ms, business=False)
         return f"{subject}: {names} holds it up at every start, with {left} left or more"
     days = [
-        f"{name} {late / number:.1%}"
+        f"{name} {_share(late / number)}"
         for name, (number, late) in zip(_WEEKDAYS, told.by_weekday, strict=True)
         if number and late
     ]
+    often = f"{_share(told.failing_share)} of the starts ({', '.join(days)})"
+    if told.failing == told.starts:
+        often = "any start"
     takes = format_duration(told.worst_counted_ms, business=_is_business(told.sla))
     return (
-        f"{subject}: {names} can't hold it up at {told.failing_share:.1%} of the starts ({', '.join(days)}); worst: "
+        f"{subject}: {names} can't hold it up at {often}; worst: "
         f"start {local(worst.start_ms)}, due {local(worst.due_ms)}, done by {local(worst.done_ms)}, after {takes} "
         "as the SLA counts"
     )
+
+
+def _share(share: float) -> str:
+    return "<0.1%" if 0 < share < 0.001 else f"{share:.1%}"
 
 
 def _promised(target: Target) -> str:
@@ -356,7 +363,7 @@ def _show(told: Feasibility) -> None:
     if not told.technical:
         console.print("  no OLA or UC supports it: nothing to hold it up, nothing to contradict it")
     for uniform, of_log in told.technical:
-        share = f"; {of_log.failing_share:.1%} of the log's starts" if of_log is not None and of_log.failing else ""
+        share = f"; {_share(of_log.failing_share)} of the log's starts" if of_log is not None and of_log.failing else ""
         style = "" if uniform.holds else "red"
         console.print(f"  {in_words(uniform)}{share}", style=style, markup=False, soft_wrap=True)
     if told.as_of_ms is not None:

@@ -90,7 +90,8 @@ def plan(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what does not answer
     agreements = read_agreements(paths)
     try:
-        planned = asyncio.run(_plan(load_settings(), agreements, prune=prune))
+        with Console(stderr=True).status("reading the register and the tickets"):
+            planned = asyncio.run(_plan(load_settings(), agreements, prune=prune))
     except (RowFormatError, NewerFormatError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -236,10 +237,13 @@ def _show(planned: Plan, limit: int) -> None:
         console.print("The register holds all of this already: nothing to publish.")
         return
     done = _done(planned.published)
+    kept = [identity for kind, identity in planned.published.kept if kind.value != "Adjustment"]
     for (kind, identity), lines in planned.changes.items():
         console.print(f"{kind.value.lower()} {identity}: {done[kind, identity]}", style="bold", markup=False)
         for line in lines:
             console.print(f"  {line}", markup=False, soft_wrap=True)
+    if kept:
+        console.print(f"not in DIR, stays on the register: {', '.join(kept)}", markup=False, soft_wrap=True)
     _show_impact(console, planned.impact, limit)
 
 

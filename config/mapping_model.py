@@ -7,6 +7,7 @@ typing mistake is found by ``slawatch events map`` and at the start of the recei
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -25,6 +26,7 @@ from config.fields import Identifier, TimezoneName
 from config.loader import MAPPING_KIND
 from config.yaml_reader import YamlSyntaxError, read_documents
 
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _FUNCTIONS: Final[frozenset[str]] = frozenset(Functions.FUNCTION_TABLE)
 _COMPARATORS: Final = frozenset({"eq", "ne", "lt", "lte", "gt", "gte"})
 _LONGEST_EXPRESSION: Final = 2_000
@@ -129,8 +131,8 @@ class FieldModel(StrictModel):
     otherwise: Word | None = None
 
 
-Instant = Annotated[InstantModel, BeforeValidator(_spelled_out)]
-TicketField = Annotated[FieldModel, BeforeValidator(_spelled_out)]
+Instant = Annotated[InstantModel, BeforeValidator(_spelled_out, json_schema_input_type=str | InstantModel)]
+TicketField = Annotated[FieldModel, BeforeValidator(_spelled_out, json_schema_input_type=str | FieldModel)]
 
 
 class RuleModel(StrictModel):
@@ -263,6 +265,12 @@ class MappingModel(StrictModel):
     def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
         if not data.get("events") and not data.get("otherwise"):
             yield ("events",), "missing: without events and otherwise no body tells anything"
+
+
+def mapping_schema() -> str:
+    """Return the JSON Schema of mappings for editors, indented, with a final newline; expressions are text there."""
+    schema = {"$schema": DIALECT, **MappingModel.model_json_schema(mode="validation")}
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 class MappingError(Exception):

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
 from sla.calendar import WorkCalendar
 from sla.clock import Clock, Phase
-from sla.contract import ContractType, OnChange, PartyRules, Reopen, Target
+from sla.contract import ContractType, OnChange, PartyRules, Target
 from sla.events import TicketEvent
 from sla.outcome import Share, Verdict
 from sla.register import Register
@@ -164,35 +165,61 @@ def endangered(ticket: Ticket, clock: Clock, target: Target, register: Register)
 
 
 class _Piece(NamedTuple):
-    """The part of a clock's life under one target."""
+    """The part of a clock's life under one revision of one target."""
 
     from_ms: int
     until_ms: int
     target: Target
     calendar: WorkCalendar
     cycle: int
-    in_force: bool
+    begin_ms: int
+    """Since when the clock was on, under this revision or an earlier one."""
+    in_force: bool = True
     """False while no target applied, between leaving one and coming back under another."""
 
 
 def _pieces(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> Iterator[_Piece]:
+    former = _carried_from(ticket, clock, register)
+    begin_ms = clock.start_ms if former is None else min(until_ms, _begin_of(ticket, clock, former, register))
+    revisions = list(_revisions(clock, register, begin_ms, until_ms))
+    if former is not None and revisions[-1].from_ms == begin_ms > clock.start_ms:
+        assert former.ended_ms is not None
+        yield from _pieces(ticket, former, register, min(until_ms, former.ended_ms))
+        if former.ended_ms < begin_ms:
+            yield revisions[-1]._replace(from_ms=former.ended_ms, until_ms=begin_ms, in_force=False)
+    yield from reversed(revisions)
+
+
+def _revisions(clock: Clock, register: Register, begin_ms: int, until_ms: int) -> Iterator[_Piece]:
+    """Yield the parts of a clock's life under each revision of its target, the last one first."""
+    handed_over = _handed_over(register)
     target, calendar = register.terms[clock.target_id, clock.revision]
-    former = _carried_from(ticket, clock, target, register)
-    if former is None:
-        yield _Piece(clock.start_ms, until_ms, target, calendar, clock.cycle, in_force=True)
-        return
-    assert former.ended_ms is not None
-    yield from _pieces(ticket, former, register, min(until_ms, former.ended_ms))
-    begin_ms = min(until_ms, _begin_of(ticket, clock, former, register))
-    if former.ended_ms < begin_ms:
-        yield _Piece(former.ended_ms, begin_ms, target, calendar, clock.cycle, in_force=False)
-    yield _Piece(begin_ms, until_ms, target, calendar, clock.cycle, in_force=True)
+    while True:
+        if target.date_field is not None:
+            # Nothing stops a date, and nothing is carried to one: all time since the start counts.
+            yield _Piece(clock.start_ms, until_ms, target, calendar, clock.cycle, clock.start_ms)
+            return
+        earlier = handed_over.get((target.id, target.revision))
+        if earlier is None or earlier.open_until_ms <= begin_ms:
+            yield _Piece(begin_ms, until_ms, target, calendar, clock.cycle, begin_ms)
+            return
+        from_ms = min(until_ms, earlier.open_until_ms)
+        yield _Piece(from_ms, until_ms, target, calendar, clock.cycle, begin_ms)
+        until_ms = from_ms
+        target, calendar = register.terms[earlier.id, earlier.revision]
 
 
-def _carried_from(ticket: Ticket, clock: Clock, target: Target, register: Register) -> Clock | None:
+@lru_cache(maxsize=2)  # a register never changes; there is one in force
+def _handed_over(register: Register) -> dict[tuple[str, int], Target]:
+    """Return the revision of a target whose open clocks go on under another one, by that one's id and revision."""
+    return {(target.id, target.open_then): target for target in register.targets if target.open_then is not None}
+
+
+def _carried_from(ticket: Ticket, clock: Clock, register: Register) -> Clock | None:
     """Return the superseded clock whose time this one carries."""
-    if target.on_change is not OnChange.CARRY or len(ticket.clocks) == 1:
+    if len(ticket.clocks) == 1:
         return None
+    target = register.terms[clock.target_id, clock.revision][0]
     former: Clock | None = None
     for other in ticket.clocks:
         if other is clock or (other.target_id == clock.target_id and other.cycle == clock.cycle):
@@ -201,11 +228,22 @@ def _carried_from(ticket: Ticket, clock: Clock, target: Target, register: Regist
             former = other
     if former is None or former.phase != Phase.SUPERSEDED or former.start_ms != clock.start_ms:
         return None
-    return former
+    carries = target.on_change is OnChange.CARRY or (
+        target.on_change is OnChange.RETROACTIVE and _was_handed_over(former, register)
+    )
+    return former if carries else None
+
+
+def _was_handed_over(former: Clock, register: Register) -> bool:
+    """Tell whether a clock ended where its revision let go of it, not at an event."""
+    return former.ended_ms == register.terms[former.target_id, former.revision][0].open_until_ms
 
 
 def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -> int:
     """Return when a clock took over from the one it carries on: at once, or when a target applied again."""
+    assert former.ended_ms is not None
+    if _was_handed_over(former, register):
+        return former.ended_ms
     # Rare (a changed priority, a ticket that left every target): so it may cost a whole fold.
     fold = new_ticket(ticket.register_version)
     for event in ticket.history:
@@ -213,17 +251,18 @@ def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -
         advance(fold, event, register)
         if any(known.target_id == clock.target_id and known.cycle == clock.cycle for known in fold.clocks):
             return event.at_ms
-    assert former.ended_ms is not None
     return former.ended_ms
 
 
 def _spans_of_piece(
     piece: _Piece, history: Sequence[TicketEvent], register: Register, *, every_event: bool
 ) -> Iterator[Span]:
-    from_ms, until_ms, target, calendar, cycle, in_force = piece
+    from_ms, until_ms, target, calendar, cycle, begin_ms, in_force = piece
+    if from_ms >= until_ms:
+        return
     contract = register.contracts.get(target.contract)
     rules = _DEFAULT_RULES if contract is None else contract.parties
-    resumes = in_force and target.reopen is Reopen.RESUME
+    is_dated = target.date_field is not None
     attributes: dict[str, str] = {}
     began: TicketEvent | None = None
     has_started = False
@@ -242,17 +281,20 @@ def _spans_of_piece(
         if not in_force:
             mode = Mode.UNBOUND
         else:
-            # What ended a ticket in the instant before its clock started did not end the clock.
-            has_started = has_started or at_ms > from_ms or (at_ms == from_ms and _starts(target, event, attributes))
-            mode = _mode_after(mode, target, event, attributes, may_end=resumes and has_started and at_ms >= from_ms)
+            # What ended a ticket in the instant before its clock started did not end the clock. If an end is not the
+            # clock's last instant, it was reopened and went on, by the policy of whatever target applied then.
+            has_started = has_started or at_ms > begin_ms or (at_ms == begin_ms and _starts(target, event, attributes))
+            mode = _mode_after(mode, target, event, attributes, may_end=has_started and not is_dated)
         party = SOLVED if mode is Mode.STOPPED else party_of(rules, target, event.event, attributes)
         if at_ms <= since_ms:
             began = event
         elif every_event or former != (mode, party):
-            assert began is not None, "a clock starts at an event"
-            yield Span(since_ms, at_ms, *former, target, calendar, cycle, began)
+            # A clock may count from an instant before its ticket's first event.
+            yield Span(since_ms, at_ms, *former, target, calendar, cycle, began or event)
             since_ms, began = at_ms, event
-    if began is not None and since_ms < until_ms:
+    if began is None:
+        began = history[0]
+    if since_ms < until_ms:
         yield Span(since_ms, until_ms, mode, party, target, calendar, cycle, began)
 
 

@@ -2,6 +2,9 @@
 
 The questions people ask before there is a ticket ("when is it due if the customer answers on Monday?"). The answers are
 those of a ticket's clock with the same events: a deadline is found by letting a clock run.
+
+One answer differs, because here the pauses are known beforehand: a target used up in the very instant in which a pause
+begins is due then. A ticket's clock has no deadline while it stands, and would be due when it goes on.
 """
 
 from __future__ import annotations

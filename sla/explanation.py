@@ -329,11 +329,22 @@ def _detail(why: Why, span: Span, fields: _FieldsAt) -> str:
         case Why.OUTSIDE_HOURS:
             return f"{span.calendar.id} is closed"
         case Why.PAUSED:
-            return f"paused while {_reason(span.target.pause, span.event.event, fields.after(span.event))}"
+            return _why_paused(span, fields.after(span.event))
         case Why.SOLVED:
             return "solved, until it was reopened"
         case Why.NO_TARGET:
             return "no target applied to the ticket"
+
+
+def _why_paused(span: Span, fields: dict[str, str]) -> str:
+    pause, only_while = span.target.pause, span.target.only_while
+    if only_while is None or pause.holds(span.event.event, fields):
+        return f"paused while {_reason(pause, span.event.event, fields)}"
+    alternatives = (
+        " and ".join(f"{name} is {' or '.join(sorted(values))}" for name, values in clause.fields)
+        for clause in only_while.clauses
+    )
+    return f"counts only while {', or '.join(alternatives)}"
 
 
 def _reason(condition: Condition, event: str, fields: dict[str, str]) -> str:

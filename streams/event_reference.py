@@ -1,6 +1,7 @@
 """Writes what is generated about public events: ``python -m streams.event_reference [DIR]``.
 
-JSON Schemas and the AsyncAPI document into ``docs/reference/events``, an example of each kind into ``examples/events``.
+JSON Schemas and the AsyncAPI document into ``docs/reference/events``, an example of each kind into ``examples/events``,
+and beside those of agreements the JSON Schema of mappings.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import json
 import sys
 from pathlib import Path
 
+from config.mapping_model import mapping_schema
 from config.settings import Settings
 from streams.asyncapi import asyncapi_text
 from streams.event_schemas import KINDS, document, text_of
 
 REFERENCE_FOLDER = Path("docs/reference/events")
 EXAMPLES_FOLDER = Path("examples/events")
+MAPPING_SCHEMA = Path("config/schema/mapping.schema.json")
 
 
 def files() -> dict[Path, str]:
@@ -24,6 +27,7 @@ def files() -> dict[Path, str]:
     for name, kind in KINDS.items():
         text = json.dumps(kind.example, indent=2, ensure_ascii=False) + "\n"
         found[EXAMPLES_FOLDER / f"{name}.json"] = text
+    found[MAPPING_SCHEMA] = mapping_schema()
     return found
 
 
@@ -36,6 +40,7 @@ def main(root: Path) -> None:
             if old.suffix in {".json", ".yaml"} and old.relative_to(root) not in wanted:
                 old.unlink()
     for path, text in wanted.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from streams.broker import Broker
 from streams.register_topics import read_register
 from streams.state_rows import POSITION_KEY, Position, encode_position
 from streams.topic_admin import apply
-from streams.topics import TICKETS_STATE, Topics
+from streams.topics import TICKETS, TICKETS_STATE, Topics
 from tests.support.domain import at, event
 
 pytestmark = pytest.mark.broker
@@ -180,3 +180,30 @@ async def test_what_is_not_legal_is_told_and_changes_nothing(run: Any, settings:
     unknown = await run("show", "dsk")
     assert (unknown.exit_code, unknown.output) == (2, "no contract 'dsk' on the register (desk?)\n")
     assert await read_register(settings) == before
+
+
+async def test_what_the_topic_holds_says_what_would_have_been_attained(
+    run: Any, settings: Settings, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, revision(1, "4bh", "2030-01-01T00:00:00Z", "draft"))
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap)
+    await producer.start()
+    try:
+        # Not in order: INC-2 is told before INC-1. Resolved after three and after five hours of business time.
+        for ticket, kind, when in (
+            ("INC-2", "created", "mon 09:00"),
+            ("INC-2", "resolved", "mon 14:00"),
+            ("INC-1", "created", "fri 16:00"),
+            ("INC-1", "resolved", "mon 11:00 +1w"),
+        ):
+            value = {"version": 1, "ticket": ticket, "event": kind, "at": at(when)}
+            await producer.send_and_wait(Topics(settings).name(TICKETS), json.dumps(value).encode(), ticket.encode())
+    finally:
+        await producer.stop()
+
+    result = await run("feasible", folder / "desk.yaml", "--events", "topic", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    [target] = document["historical"]
+    assert (target["outcomes"], target["attained"]) == ({"breached": 1, "met": 1}, 0.5)
+    assert document["as_of"] == "2026-03-09T10:00:00.000Z"

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sla.events import Rejected
 from streams.broker import Broker
@@ -27,9 +28,18 @@ PARTITIONS = 4
 SECRET = "a-shared-secret"
 
 
+async def _create_topic(kafka: Broker, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    finally:
+        await admin.close()
+
+
 def _environment(kafka: Broker, prefix: str) -> dict[str, str]:
     ours = {"SLAWATCH_KAFKA__BOOTSTRAP": kafka.bootstrap, "SLAWATCH_TOPICS__PREFIX": prefix, "COLUMNS": "200"}
-    return {**os.environ, **ours, "SLAWATCH_KAFKA__REQUEST_TIMEOUT_SECONDS": "20"}
+    return {**os.environ, **ours, "SLAWATCH_KAFKA__REQUEST_TIMEOUT_SECONDS": "5"}
 
 
 async def _start(kafka: Broker, prefix: str, *arguments: str | Path) -> asyncio.subprocess.Process:
@@ -133,3 +143,36 @@ async def test_a_webhook_that_was_answered_is_in_kafka_and_the_receiver_leaves_i
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             assert await process.wait() == 0
+
+
+async def test_while_kafka_is_away_senders_are_told_to_come_again_and_nothing_is_lost(
+    make_broker, prefix, tmp_path, eventually
+):
+    kafka = make_broker()
+    topic = f"{prefix}sla.tickets"
+    await _create_topic(kafka, topic)
+    body = (WEBHOOKS / "jira-issue-created.json").read_bytes()
+    async with _receiver(kafka, prefix, tmp_path) as (process, session):
+        kafka.pause()
+        async with session.post("/webhooks/jira", data=body, headers=_signed(body)) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "5")
+        assert (await session.get("/health/ready")).status == 503
+        kafka.resume()
+
+        async def is_taken() -> bool:
+            return (await session.post("/webhooks/jira", data=body, headers=_signed(body))).status == 200
+
+        await eventually(is_taken, within_seconds=60)
+        assert (await session.get("/health/ready")).status == 200
+        records = await _records(kafka, topic)
+        assert set(_judged(records)) == {("DESK-22", "created")}
+        assert len({json.loads(value)["id"] for _, _, value in records}) == 1
+
+        kafka.pause()
+        unanswered = asyncio.ensure_future(session.post("/webhooks/jira", data=body, headers=_signed(body)))
+        await asyncio.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(40):
+            assert (await unanswered).status == 503
+            assert await process.wait() == 0
+        kafka.resume()

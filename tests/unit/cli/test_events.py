@@ -3,27 +3,16 @@
 import gzip
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.commands import slawatch
+
 CSV = ["examples/tickets.csv", "--mapping", "examples/tickets-mapping.yaml"]
 
 
-def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", "events", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+_run = partial(slawatch, "events")
 
 
 def test_a_file_is_exported_whole_and_in_order(tmp_path):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import random
+
+import pytest
+
 from sla.change_impact import Effect, TicketImpact, impact_on
 from sla.contract import OnChange
 from sla.events import TicketEvent
 from sla.register import Register
 from sla.ticket import add_event, new_ticket
-from tests.support.domain import SETTLE_MS, at, event, register, target
+from tests.support.domain import SETTLE_MS, Monitor, at, by_priority, event, register, target
 
 CREATED = event("created", "mon 09:00")
 EIGHT_HOURS = register(target(within="8bh"))
@@ -79,3 +84,48 @@ def test_verdicts_of_ended_clocks_that_would_change_are_counted() -> None:
     assert told == TicketImpact(open_clocks=0, corrected=1)
     other_number = register(target(within="8bh", revision=2, on_change=OnChange.RESTART))
     assert impact(other_number, CREATED, resolved, now="tue 10:00").corrected == 0
+
+
+def _some_events(draw: random.Random) -> list[TicketEvent]:
+    kinds = ["updated", "updated", "updated", "responded", "resolved", "reopened", "cancelled"]
+    events = [event("created", at("mon 08:00") + draw.randrange(8 * 60) * 60_000, priority=draw.choice(["P1", "P2"]))]
+    for number in range(draw.randrange(6)):
+        changes: dict[str, str | None] = {}
+        if draw.random() < 0.5:
+            changes["waiting_for"] = draw.choice(["customer", None])
+        if draw.random() < 0.2:
+            changes["priority"] = draw.choice(["P1", "P2", "P3"])
+        at_ms = at("mon 08:00") + draw.randrange(3 * 24 * 60) * 60_000
+        events.append(event(draw.choice(kinds), at_ms, uid=number, **changes))
+    return events
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_told_is_what_the_engine_does_when_the_change_is_published(seed: int) -> None:
+    draw = random.Random(seed)
+    before = register(*by_priority(P1="4bh", P2="8bh"), target("answer", metric="response", within="2bh"))
+    after = register(
+        *by_priority(P1="3bh", P2="12h", P3="16bh"),
+        target("answer", metric="response", within="2bh", until="mon 12:00"),
+        target("answer", metric="response", within="1bh", revision=2, since="mon 12:00"),
+    )
+    events, now = _some_events(draw), at("thu 12:00")
+    monitor = Monitor(before)
+    monitor.knows("INC-1", *events, now=now)
+    told = impact_on("INC-1", copy.deepcopy(monitor.ticket("INC-1")), before, after, now, SETTLE_MS)
+    verdicts = dict(monitor.last)
+    was = {c.target_id: c.deadline_ms for c in monitor.ticket("INC-1").clocks if c.is_active}
+    monitor.is_governed_by(after, 2)
+    monitor.passes(now)
+    clocks = {c.target_id: c for c in monitor.ticket("INC-1").clocks if c.is_active}
+    moved = {m.after.target: m for m in told.moved if m.after is not None}
+    for name, clock in clocks.items():
+        if clock.deadline_ms != was.get(name):
+            assert name in moved
+        if name in moved and not moved[name].after.paused:  # type: ignore[union-attr]
+            assert moved[name].after.due_ms == clock.deadline_ms  # type: ignore[union-attr]
+            assert moved[name].after.breached == clock.breached or now > clock.deadline_ms  # type: ignore[union-attr]
+    ended = {m.before.target for m in told.moved if m.after is None and m.before is not None}
+    assert not ended & clocks.keys()
+    if told == TicketImpact(told.open_clocks):
+        assert monitor.last == verdicts, "nothing was told to change, so nothing was corrected"

@@ -9,6 +9,7 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from config.settings import Settings
+from config.yaml_reader import read_documents
 from sla.adjustment import Adjustment
 from sla.events import Heartbeat, Rejected
 from sla.outcome import Alert, Result, Verdict
@@ -17,7 +18,7 @@ from streams.asyncapi import asyncapi_document
 from streams.codecs import decode_alert, decode_ticket, encode_alert, encode_verdict
 from streams.dead_letters import dead_letter
 from streams.event_fields import DESCRIPTIONS
-from streams.event_reference import EXAMPLES_FOLDER, REFERENCE_FOLDER, files, main
+from streams.event_reference import EXAMPLES_FOLDER, MAPPING_SCHEMA, REFERENCE_FOLDER, files, main
 from streams.event_schemas import KINDS, bundle, document
 from streams.topics import Topics
 from streams.uptime_codec import decode_uptime
@@ -42,7 +43,15 @@ def test_nothing_of_kinds_that_are_gone_lies_about():
     found = {
         path.relative_to(ROOT) for folder in (REFERENCE_FOLDER, EXAMPLES_FOLDER) for path in (ROOT / folder).iterdir()
     }
-    assert found == set(files())
+    assert found == set(files()) - {MAPPING_SCHEMA}
+
+
+def test_shipped_mappings_fit_the_schema_of_mappings_and_others_do_not():
+    validator = Draft202012Validator(json.loads(files()[MAPPING_SCHEMA]))
+    for path in (ROOT / "config" / "mappings").glob("*.yaml"):
+        (document,) = read_documents(path.read_text(encoding="utf-8"))
+        assert validator.is_valid(document.data), list(validator.iter_errors(document.data))
+        assert not validator.is_valid({**document.data, "tickets": "x"})
 
 
 def test_writing_the_reference_deletes_what_is_no_more_generated(tmp_path):
