@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from cli.console import console as make_console
 from cli.events import Columns, Constants, Mapping, SkipFaults, Timezone, instant_of, progress_bar, read_events
 from cli.lines import write_lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from config.loader import Agreements
     from sla.backtest import Backtest, OpenClock
     from sla.engine import EngineLimits
@@ -80,7 +82,7 @@ def backtest(
         raise SourceError(events, ["holds no events"])
     first_ms, newest_ms = reading.events[0].at_ms, reading.events[-1].at_ms
     end_ms = newest_ms if until_ms is None else until_ms
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     began = time.monotonic()
     with progress_bar(console) as progress:
         bar = progress.add_task("", total=max(1, end_ms - first_ms), events=0, rate=0, at="")
@@ -105,7 +107,7 @@ def backtest(
             raise typer.Exit(1) from error
     records = list(run.records())
     write_lines(out, map(line_of, records))
-    _summarise(Console(stderr=out == _STDOUT), records, run)
+    _summarise(make_console(stderr=out == _STDOUT), records, run)
     if run.first_rejected is not None:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.rejected.items()))
         console.print(f"events refused: {counts}; the first: {run.first_rejected.detail}", markup=False)

@@ -13,8 +13,8 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
+from cli.console import console as make_console
 from streams.local_broker import ScramUser
 
 _WATCH_SECONDS = 0.5
@@ -54,7 +54,7 @@ def broker(
     from streams.kafka_jars import user_cache_dir
     from streams.local_broker import BrokerOptions
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what does not answer
     kafka = load_settings().kafka
     options = BrokerOptions(

@@ -53,9 +53,8 @@ def check(
     ],
 ) -> None:
     """Check calendars and print every fault: file, place, what is wrong, what was probably meant."""
-    from rich.console import Console
-
     from cli.calendar_table import calendars_table, counted
+    from cli.console import console as make_console
     from config.calendar_files import load_calendars
     from config.loader import AgreementFaults
 
@@ -66,7 +65,7 @@ def check(
             typer.echo(str(fault))
         typer.echo(counted(len(error.faults), "fault"), err=True)
         raise typer.Exit(WRONG_INPUT) from error
-    console = Console()
+    console = make_console()
     console.print(calendars_table(calendars))
     console.print(f"{counted(len(calendars), 'calendar')}: no faults", style="green")
 

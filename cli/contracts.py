@@ -88,11 +88,10 @@ def read_agreements(paths: list[Path], *, proposal: Path | None = None) -> Agree
 
 def show_agreements(agreements: Agreements, at_ms: int) -> None:
     """Print tables of contracts and calendars as they stand at an instant."""
-    from rich.console import Console
-
     from cli.calendar_table import calendars_table, counted
+    from cli.console import console as make_console
 
-    console = Console()
+    console = make_console()
     if agreements.contracts:
         console.print(_contracts_table(agreements, at_ms))
     if agreements.calendars:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from cli.console import console as make_console
 from cli.contracts import read_agreements
 from cli.contracts_lookup import instant_ms, published_contracts, refuse
 
@@ -159,7 +159,7 @@ def _clashes(agreements: Agreements, kept: Mapping[DocumentKey, bytes]) -> list[
 def _show(published: Published, bootstrap: str, *, dry_run: bool) -> None:
     from streams.register_topics import DocumentKind
 
-    console = Console()
+    console = make_console()
     table = Table("kind", Column("id", overflow="fold"), "to be" if dry_run else "done")
     rows = {
         "created": published.created,

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 
 from cli.backtest import limits_of, register_of
 from cli.calendar_table import counted
+from cli.console import console as make_console
 from cli.contracts import read_agreements
 from cli.contracts_lookup import AsJson, refuse
 from cli.events import Columns, Constants, Mapping, SkipFaults, Timezone, instant_of, read_events
@@ -357,7 +357,7 @@ def _historical_document(told: Historical) -> dict[str, Any]:
 def _show(told: Feasibility) -> None:
     from sla.units import format_instant
 
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(f"{told.contract}, revision {told.revision}", style="bold", markup=False)
     console.print("\nTechnical", style="bold")
     if not told.technical:

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
+from cli.console import console as make_console
 from cli.contracts_lookup import AsJson, ContractId, Folders, find_contract, instant_ms
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def history(contract_id: ContractId, *, folders: Folders = None, as_json: AsJson
     if as_json:
         typer.echo(json.dumps({"id": contract.id, "revisions": entries}, ensure_ascii=False, indent=2))
         return
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(f"{contract.id}: {contract.type.value} of {contract.provider}", style="bold", markup=False)
     for entry in entries:
         until = f" until {entry['until']}" if entry["until"] else ""

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 
 from cli.calendar_table import counted
+from cli.console import console as make_console
 from cli.contracts import read_agreements
 from cli.contracts_apply import documents_of, faults_against, warnings_against
 from cli.contracts_lookup import AsJson, instant_ms, published_contracts, refuse
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from config.loader import Agreements
     from config.settings import Settings
     from sla.change_impact import MovedClock
@@ -90,7 +92,7 @@ def plan(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what does not answer
     agreements = read_agreements(paths)
     try:
-        with Console(stderr=True).status("reading the register and the tickets"):
+        with make_console(stderr=True).status("reading the register and the tickets"):
             planned = asyncio.run(_plan(load_settings(), agreements, prune=prune))
     except (RowFormatError, NewerFormatError) as error:
         typer.echo(str(error), err=True)
@@ -230,7 +232,7 @@ def plan_document(planned: Plan) -> dict[str, Any]:
 
 
 def _show(planned: Plan, limit: int) -> None:
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     for warning in planned.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if not planned.changes:

@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
+from cli.console import console as make_console
 from cli.contracts_lookup import AsJson, ContractId, Folders, Instant, find_contract, instant_ms
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from config.contract_model import ContractModel, RevisionModel
 
 
@@ -25,7 +27,7 @@ def show(contract_id: ContractId, *, at: Instant = None, folders: Folders = None
     if as_json:
         typer.echo(json.dumps(_document(contract, revision, at_ms), ensure_ascii=False, indent=2))
         return
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(f"{contract.id} at {format_instant(at_ms)}", style="bold", markup=False)
     _print_pairs(console, _facts(contract, revision, at_ms), indent=2)
     if revision is None:

@@ -9,8 +9,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
+
+from cli.console import console as make_console
 
 if TYPE_CHECKING:
     from streams.dead_letters import DeadLetter, DeadLetterError, Replayed
@@ -72,7 +73,7 @@ def list_command(
                 str(letter.replays),
                 letter.detail,
             )
-    console = Console(markup=False)
+    console = make_console(markup=False)
     if letters:
         console.print(table)
     console.print(f"{count} dead letters" if count <= limit else f"{count} dead letters, the newest {limit} shown")

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from cli.console import console as make_console
 from sla.errors import UnitError
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_instant, parse_instant
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from config.settings import Settings
     from sources.reading import Reading
     from sources.record import SourceEvent
@@ -178,7 +180,7 @@ def read_events(
     """Read a log as the options of a command say, telling on standard error what was left out."""
     from sources.reading import ReadOptions, read_source
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     options = ReadOptions(
         mapping=mapping,
         columns=_pairs([pair for option in columns or [] for pair in option.split(",")], "--map"),
@@ -265,7 +267,9 @@ def _write_to(stream: BinaryIO, events: Iterable[SourceEvent]) -> int:
 
 
 def _report_written(count: int, out: Path) -> None:
-    Console(stderr=True).print(f"{count:,} events written" + ("" if out == _STDOUT else f" to {out}"), markup=False)
+    make_console(stderr=True).print(
+        f"{count:,} events written" + ("" if out == _STDOUT else f" to {out}"), markup=False
+    )
 
 
 # --- playing ---
@@ -295,7 +299,7 @@ async def _send(
     from streams.topics import TICKETS, Topics
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what failed
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     topic = Topics(settings).name(TICKETS)
     partitions = (await require_topics(settings.kafka, [topic]))[topic]
     stop = asyncio.Event()

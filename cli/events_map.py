@@ -7,13 +7,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from sla.events import Rejected
     from sources.record import SourceEvent
 
 WRONG_INPUT = 2
@@ -53,10 +52,13 @@ def map_files(
 
     Exit code 2 if a body can't be mapped, with all that is wrong with it; then nothing is published.
     """
+    from cli.event_check import fault_of_mapped
     from config.mapping_model import load_mapping
+    from config.settings import load_settings
     from sources.record import to_wire
     from sources.webhook_mapping import BodyRefused, Request, WebhookMapper
 
+    largest_bytes = load_settings().engine.largest_event_bytes
     mapper = WebhookMapper(load_mapping(mapping))
     request = Request(
         headers={name.lower(): value for name, value in _pairs(header, "--header")},
@@ -67,10 +69,16 @@ def map_files(
     for place, body in _bodies(files):
         found = BodyRefused((str(body),)) if isinstance(body, _NoJsonError) else mapper.map_body(body, request)
         if isinstance(found, BodyRefused):
+            faults = list(found.faults)
+        else:
+            judged = [fault_of_mapped(event, largest_bytes) for event in found.events]
+            faults = [fault for fault in judged if fault is not None]
+        if faults:
             refused += 1
-            for fault in found.faults:
+            for fault in faults:
                 typer.echo(f"{place}: {fault}", err=True)
             continue
+        assert not isinstance(found, BodyRefused)
         ignored += not found.events
         events += found.events
         if not publish:
@@ -93,25 +101,24 @@ def check(
     *,
     topic: Annotated[
         str | None,
-        typer.Option(help="sla.tickets or sla.uptime. Without it the topic is told by the fields of each event."),
+        typer.Option(help="sla.tickets, sla.uptime or sla.adjustments. Without it told by the fields of each."),
     ] = None,
 ) -> None:
-    """Tell which public events a worker would refuse, and why. The record's key is taken to be right.
+    """Tell which public events would be refused, and why. The record's key is taken to be right.
 
     Exit code 2 if any would be refused. What depends on a worker's state (too late, full history) is not looked at;
     of the present only whether an event is dated after it.
     """
+    from cli.event_check import CHECKED_TOPICS, EventCheck
     from config.settings import load_settings
 
-    if topic not in (None, "sla.tickets", "sla.uptime"):
-        raise typer.BadParameter(f"{topic!r} is neither sla.tickets nor sla.uptime", param_hint="--topic")
-    settings = load_settings()
+    if topic is not None and topic not in CHECKED_TOPICS:
+        raise typer.BadParameter(f"{topic!r} is none of {', '.join(CHECKED_TOPICS)}", param_hint="--topic")
+    judge = EventCheck(load_settings(), int(time.time() * 1000), topic)
     total = refused = 0
-    identities: dict[tuple[str, int], tuple[str, Any]] = {}
     for place, line in _lines(files):
         total += 1
-        fault = _fault_of(line, topic, settings, place, identities)
-        if fault is not None:
+        if (fault := judge.fault_of(line, place)) is not None:
             refused += 1
             if refused <= _SHOWN_REFUSALS:
                 typer.echo(f"{place}: {fault}")
@@ -158,54 +165,6 @@ async def _publish(settings: Settings, events: Iterable[SourceEvent]) -> int:
                 "arrived already are recognised by their ids."
             ) from error
     return publisher.acknowledged_events
-
-
-# --- judging ---
-
-
-def _fault_of(
-    line: bytes,
-    topic: str | None,
-    settings: Settings,
-    place: str,
-    identities: dict[tuple[str, int], tuple[str, Any]],
-) -> str | None:
-    """Return why an event would be refused, or None. Events of one id that differ are told too: one would be lost."""
-    import msgspec
-
-    from config.settings import ClockMode
-    from sla.events import Heartbeat, Reason, Rejected
-    from sla.units import format_instant
-    from streams.codecs import decode_ticket
-    from streams.uptime_codec import decode_uptime
-
-    largest = settings.engine.largest_event_bytes
-    try:
-        seen = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        seen = None
-    named = seen if isinstance(seen, dict) else {}
-    is_uptime = topic == "sla.uptime" if topic else "service" in named and "ticket" not in named
-    owner = str(named.get("service" if is_uptime else "ticket", ""))
-    decoded: Any = (decode_uptime if is_uptime else decode_ticket)(line, owner.encode(errors="replace"), largest)
-    if isinstance(decoded, Rejected):
-        return _said(decoded)
-    event = decoded[1] if isinstance(decoded, tuple) else decoded
-    now_ms = int(time.time() * 1000)
-    skew_ms = round(settings.engine.future_skew_seconds * 1000)
-    if settings.engine.clock is ClockMode.WALL and event.at_ms > now_ms + skew_ms:
-        detail = f"`at` is {format_instant(event.at_ms)}, it is now {format_instant(now_ms)} - at `$.at`"
-        return _said(Rejected(Reason.FROM_THE_FUTURE, detail))
-    if isinstance(event, Heartbeat):
-        return None
-    first, same = identities.setdefault((owner, event.uid), (place, event))
-    if same != event:
-        return f"id {named.get('id')!r} is taken by {first}, which says something else: one of the two would count"
-    return None
-
-
-def _said(rejected: Rejected) -> str:
-    return f"{rejected.reason.value}: {rejected.detail}"
 
 
 # --- reading ---

@@ -148,6 +148,7 @@ async def _run(
                 metrics=ReceiverMetrics(endpoints),
                 state=state,
                 largest_body_bytes=largest_body_bytes,
+                largest_event_bytes=settings.engine.largest_event_bytes,
             )
             runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_FINISH_SECONDS)
             await runner.setup()

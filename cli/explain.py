@@ -13,14 +13,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from cli.console import console as make_console
 from cli.events import Columns, Constants, Mapping, SkipFaults, Timezone, instant_of, read_events
 from sla.events import UPDATED
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from config.settings import Settings
     from sla.engine import EngineLimits
     from sla.explanation import Explanation
@@ -92,7 +94,7 @@ def explain(
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
     else:
-        show(Console(), document, shown_in, windows=windows)
+        show(make_console(), document, shown_in, windows=windows)
 
 
 def explain_events(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from cli.console import console as make_console
 from cli.lines import write_lines
 from cli.ticket_rows import read_ticket_rows
 
@@ -80,7 +80,7 @@ def clocks_command(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     write_lines(out, map(msgspec.json.encode, found))
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     console.print(_table(found))
     console.print(f"{len(found):,} clocks", markup=False, highlight=False)
     if unknown := sum(not line.target_known for line in found):

@@ -7,8 +7,9 @@ import logging
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
+
+from cli.console import console as make_console
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,7 +42,7 @@ def apply_command() -> None:
         else:
             done = "as it should be"
         table.add_row(topic.name, str(topic.partitions), str(topic.replication_factor), done)
-    console = Console()
+    console = make_console()
     console.print(table)
     created, changed = len(applied.created), len(applied.changed)
     unchanged = len(catalogue) - created - changed
@@ -77,7 +78,7 @@ def list_command() -> None:
         if topic.configs["cleanup.policy"] == "delete":
             kept = f"{int(topic.configs['retention.ms']) / 86_400_000:g} d"
         table.add_row(topic.name, topic.key, topic.value, topic.writer, str(topic.partitions), kept)
-    Console().print(table)
+    make_console().print(table)
 
 
 @app.command("acls")

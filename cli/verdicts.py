@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from cli.console import console as make_console
 from cli.lines import write_lines
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def verdicts(
             )
         found = [verdict for verdict in found if verdict.target in target]
     write_lines(out, (verdict.line for verdict in found))
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     console.print(_table(found))
     told = f", {book.repeated:,} repeated records dropped" if book.repeated else ""
     console.print(f"{len(found):,} verdicts in force{told}", markup=False, highlight=False)

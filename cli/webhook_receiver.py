@@ -17,7 +17,9 @@ import structlog
 from aiohttp import hdrs, web
 from aiokafka.errors import KafkaError
 
+from cli.event_check import fault_of_mapped
 from export.receiver_metrics import CONTENT_TYPE, ReceiverMetrics, WebhookResult
+from export.web import is_loopback
 from sources.record import SourceEvent
 from sources.webhook_mapping import BodyRefused, Request, WebhookMapper
 from sources.webhook_signature import refusal
@@ -43,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One mapping and the secrets of its senders; without secrets requests are not checked."""
+    """One mapping and the secrets of its senders; without secrets only this machine may send."""
 
     mapper: WebhookMapper
     secrets: tuple[bytes, ...]
@@ -88,6 +90,7 @@ def create_receiver(
     metrics: ReceiverMetrics,
     state: ReceiverState,
     largest_body_bytes: int = LARGEST_BODY_BYTES,
+    largest_event_bytes: int = 65_536,
     most_under_way: int = MOST_UNDER_WAY,
 ) -> web.Application:
     """Build the application.
@@ -104,6 +107,8 @@ def create_receiver(
         Kept by the application, shared with who runs it.
     largest_body_bytes, most_under_way
         Bounds; more is answered with 413 and 503.
+    largest_event_bytes
+        What workers take; a body that gives a larger event is answered with 422.
     """
     # The application's own limit would answer in HTML; one byte above ours it never does.
     app = web.Application(client_max_size=largest_body_bytes + 1)
@@ -140,6 +145,10 @@ def create_receiver(
             raise _Answer(HTTPStatus.SERVICE_UNAVAILABLE, WebhookResult.FAILED, why, retry=True)
         body = await _body_of(request, largest_body_bytes)
         headers = {name.lower(): value for name, value in request.headers.items()}
+        if not endpoint.secrets and ("origin" in headers or not is_loopback(request.url.host or "")):
+            # Any web page can make a browser on this machine send requests here, under a name of its own as well.
+            why = "without a secret, send as localhost or 127.0.0.1, and not from a web page"
+            raise _Answer(HTTPStatus.FORBIDDEN, WebhookResult.UNAUTHENTIC, why)
         if endpoint.secrets:
             model = endpoint.mapper.model.authentication
             if (doubt := refusal(model, endpoint.secrets, headers, body, now_ms())) is not None:
@@ -153,6 +162,10 @@ def create_receiver(
         if isinstance(found, BodyRefused):
             why = "the mapping can't be applied to this body"
             raise _Answer(HTTPStatus.UNPROCESSABLE_ENTITY, WebhookResult.REFUSED, why, found.faults)
+        judged = [fault_of_mapped(event, largest_event_bytes) for event in found.events]
+        if faults := [fault for fault in judged if fault is not None]:
+            why = "workers would refuse what the mapping makes of this body"
+            raise _Answer(HTTPStatus.UNPROCESSABLE_ENTITY, WebhookResult.REFUSED, why, faults)
         if found.events:
             try:
                 await publish(found.events)
