@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from config.contract_checks import Status
 from config.contract_model import ContractModel
 from config.terms_in_words import changes_in_words
+
+_PARTS: Final = "parts"
+"""Of a combined calendar: the documents of its parts."""
+
+_COMBINED: Final = {"intersection_of": "all of", "union_of": "any of"}
 
 _TOLD_BY_REVISION = frozenset({"revisions", "kind", "id"})
 
@@ -61,15 +66,30 @@ def calendar_changes(before: bytes | None, after: bytes | None) -> list[str]:
     if after is None:
         return ["removed from the register"] if before is not None else []
     new = json.loads(after)
-    if before is None:
-        return [f"timezone {new.get('timezone', 'none')}, open {', '.join(_open_days(new)) or 'never'}"]
-    old = json.loads(before)
-    lines = []
+    return _calendar_in_words(new) if before is None else _changes_of_calendar(json.loads(before), new)
+
+
+def _calendar_in_words(calendar: Mapping[str, Any]) -> list[str]:
+    for name, when in _COMBINED.items():
+        if parts := calendar.get(name):
+            return [f"open when {when} {', '.join(parts)} are"]
+    days = [day for day, windows in (calendar.get("hours") or {}).items() if windows]
+    return [f"timezone {calendar.get('timezone', 'none')}, open {', '.join(days) or 'never'}"]
+
+
+def _changes_of_calendar(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
     for name in sorted(old.keys() | new.keys()):
-        if name in {"holidays", "hours"}:
-            lines += list(_inner_changes(name, old.get(name) or {}, new.get(name) or {}))
-        elif old.get(name) != new.get(name):
-            lines.append(f"{name} {_shown(old.get(name))} -> {_shown(new.get(name))}")
+        was, now = old.get(name), new.get(name)
+        if was == now:
+            continue
+        if name == _PARTS:
+            for part in sorted((was or {}).keys() & (now or {}).keys()):
+                lines += [f"{part}: {line}" for line in _changes_of_calendar((was or {})[part], (now or {})[part])]
+        elif name in {"holidays", "hours"}:
+            lines += list(_inner_changes(name, was or {}, now or {}))
+        else:
+            lines.append(f"{name} {_shown(was)} -> {_shown(now)}")
     return lines
 
 
@@ -90,10 +110,6 @@ def _inner_changes(name: str, old: dict[str, Any], new: dict[str, Any]) -> Itera
 def _few(days: list[str], limit: int = 8) -> str:
     more = f" and {len(days) - limit} more" if len(days) > limit else ""
     return ", ".join(days[:limit]) + more
-
-
-def _open_days(calendar: dict[str, Any]) -> list[str]:
-    return [day for day, windows in (calendar.get("hours") or {}).items() if windows]
 
 
 def _parties(contract: ContractModel) -> dict[str, Any]:

@@ -176,12 +176,17 @@ class _Piece(NamedTuple):
     """Since when the clock was on, under this revision or an earlier one."""
     in_force: bool = True
     """False while no target applied, between leaving one and coming back under another."""
+    counts_from_before: bool = False
+    """Whether the clock counts from an instant before it was on: it ran then, whatever happened."""
 
 
 def _pieces(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> Iterator[_Piece]:
     former = _carried_from(ticket, clock, register)
     begin_ms = clock.start_ms if former is None else min(until_ms, _begin_of(ticket, clock, former, register))
     revisions = list(_revisions(clock, register, begin_ms, until_ms))
+    if revisions[-1].target.earliest_start is not None and all(e.at_ms != begin_ms for e in ticket.history):
+        on_ms = _start_event_ms(ticket, clock, revisions[-1].target, register)
+        revisions = [piece._replace(begin_ms=on_ms, counts_from_before=True) for piece in revisions]
     if former is not None and revisions[-1].from_ms == begin_ms > clock.start_ms:
         assert former.ended_ms is not None
         yield from _pieces(ticket, former, register, min(until_ms, former.ended_ms))
@@ -244,6 +249,32 @@ def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -
     assert former.ended_ms is not None
     if _was_handed_over(former, register):
         return former.ended_ms
+    return _first_seen_ms(ticket, clock, register) or former.ended_ms
+
+
+def _start_event_ms(ticket: Ticket, clock: Clock, target: Target, register: Register) -> int:
+    """Return the instant of the event that started a clock which counts from an earlier one.
+
+    It is the event since which the clock is known, or, for a target that came to apply later, the ticket's start.
+    """
+    seen_ms = _first_seen_ms(ticket, clock, register)
+    started_ms: int | None = None
+    attributes: dict[str, str] = {}
+    for event in ticket.history:
+        for name, value in event.changes.items():
+            if value is None:
+                attributes.pop(name, None)
+            else:
+                attributes[name] = value
+        if _starts(target, event, attributes):
+            if event.at_ms == seen_ms:
+                return event.at_ms
+            started_ms = event.at_ms if started_ms is None else started_ms
+    return clock.start_ms if started_ms is None else started_ms
+
+
+def _first_seen_ms(ticket: Ticket, clock: Clock, register: Register) -> int | None:
+    """Return the instant of the event since which a ticket has a clock."""
     # Rare (a changed priority, a ticket that left every target): so it may cost a whole fold.
     fold = new_ticket(ticket.register_version)
     for event in ticket.history:
@@ -251,13 +282,13 @@ def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -
         advance(fold, event, register)
         if any(known.target_id == clock.target_id and known.cycle == clock.cycle for known in fold.clocks):
             return event.at_ms
-    return former.ended_ms
+    return None
 
 
 def _spans_of_piece(
     piece: _Piece, history: Sequence[TicketEvent], register: Register, *, every_event: bool
 ) -> Iterator[Span]:
-    from_ms, until_ms, target, calendar, cycle, begin_ms, in_force = piece
+    from_ms, until_ms, target, calendar, cycle, begin_ms, in_force, counts_from_before = piece
     if from_ms >= until_ms:
         return
     contract = register.contracts.get(target.contract)
@@ -280,7 +311,7 @@ def _spans_of_piece(
         former = (mode, party)
         if not in_force:
             mode = Mode.UNBOUND
-        else:
+        elif not (counts_from_before and at_ms < begin_ms):
             # What ended a ticket in the instant before its clock started did not end the clock. If an end is not the
             # clock's last instant, it was reopened and went on, by the policy of whatever target applied then.
             has_started = has_started or at_ms > begin_ms or (at_ms == begin_ms and _starts(target, event, attributes))

@@ -393,6 +393,8 @@ def _allow(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, due
         return
     # Nothing stops a date: what has been worked since the start counts, and what is left is left until the date.
     clock.consumed_ms = calendar.worked_between(clock.start_ms, at_ms)
+    if clock.breached and clock.allowance_ms is not None:
+        return  # the date that was missed is the one that was promised
     clock.allowance_ms = None
     if due_ms is not None:
         # Nobody can miss a date before it is known: one that has passed is due at once.

@@ -383,7 +383,8 @@ class EngineInOperation(RuleBasedStateMachine):
             for clock in decode_row(row).clocks:
                 if clock.phase in {Phase.RUNNING, Phase.PAUSED}:
                     counts[clock.target_id][0] += 1
-                    counts[clock.target_id][1] += bool(clock.alerts & AT_RISK_FIRING)
+                    # A breached clock is past being at risk.
+                    counts[clock.target_id][1] += clock.alerts & (AT_RISK_FIRING | BREACHED_FIRING) == AT_RISK_FIRING
                     counts[clock.target_id][2] += bool(clock.alerts & BREACHED_FIRING)
         mine = {each.id for each in self.register.targets}
         assert {name: tuple(each) for name, each in counts.items() if name in mine} == {

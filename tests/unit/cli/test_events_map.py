@@ -76,11 +76,36 @@ def test_options_that_are_no_pairs_are_wrong_input():
     assert any("is not NAME=VALUE" in line for line in err)
 
 
+def test_events_that_a_worker_would_refuse_are_not_made(tmp_path):
+    file = lines(tmp_path, {"key": "A" * 70_000, "when": 0})
+    (tmp_path / "m.yaml").write_text(
+        "{kind: Mapping, id: m, ticket: key, at: {value: when, format: epoch_ms}, otherwise: updated}"
+    )
+    code, out, err = run("map", tmp_path / "m.yaml", file)
+    assert (code, out) == (2, [])
+    assert err[0].startswith(f"{file}: line 1: oversized: 70")
+
+
+def test_webhooks_of_a_ticket_become_verdicts_in_business_time(tmp_path):
+    """09:31:10 to 10:31:05 in Jakarta are 3595 s; the wait for the caller and the lunch after it don't count."""
+    bodies = [WEBHOOKS / f"servicenow-incident-{name}.json" for name in ("resolved", "created", "on-hold")]
+    _, out, _ = run("map", MAPPINGS / "servicenow.yaml", *bodies)
+    verdicts = tmp_path / "verdicts.jsonl"
+    arguments = ["--contracts", ROOT / "config" / "contracts", "--events", lines(tmp_path, *out), "--out", verdicts]
+    done = CliRunner().invoke(app, ["backtest", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    told = {verdict["target"]: verdict for verdict in map(json.loads, verdicts.read_text().splitlines())}
+    for target in ("printing-response", "printing-resolution"):
+        assert (told[target]["outcome"], told[target]["consumed_seconds"]) == ("met", 3595.0)
+    assert told["printing-response"]["stop"] == "2026-11-02T03:31:05.000Z"
+    assert told["printing-resolution"]["deadline"] == "2026-11-03T04:00:05.000Z"
+
+
 # --- check ---
 
 
-def test_good_events_of_both_topics_pass(tmp_path):
-    examples = [kind.example for kind in KINDS.values() if kind.is_input and kind.name != "adjustment"]
+def test_good_events_of_every_topic_pass(tmp_path):
+    examples = [kind.example for kind in KINDS.values() if kind.is_input]
     assert run("check", lines(tmp_path, *map(dict, examples)))[0] == 0
 
 
@@ -94,6 +119,7 @@ def test_good_events_of_both_topics_pass(tmp_path):
         (EVENT | {"at": "2026-01-01T00:00:00"}, "malformed: Expected `datetime` with a timezone component"),
         (EVENT | {"at": "2298-01-01T00:00:00Z"}, "from-the-future: `at` is 2298-01-01T00:00:00.000Z, it is now "),
         (EVENT | {"x": "y" * 70_000}, "oversized: 70"),
+        (dict(KINDS["adjustment"].example) | {"end": 0}, "malformed: Expected an instant after `start` - at `$.end`"),
         ({"version": 1, "type": "status", "service": "s", "at": 0, "status": "ill"}, "malformed: Invalid enum value 'ill'"),
     ],
 )  # fmt: skip

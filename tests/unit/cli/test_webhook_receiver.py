@@ -116,6 +116,15 @@ async def test_a_webhook_of_somebody_else_is_not_even_read_as_json(headers):
         assert (await counted(client))['slawatch_webhooks_total{mapping="jira",result="unauthentic"}'] == 1
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "rebound.example"}])
+async def test_without_a_secret_no_web_page_can_make_a_browser_send_events(headers):
+    kafka = Kafka()
+    async with receiver(kafka) as client:
+        body = {"key": "A", "at": "2026-01-01T00:00:00Z"}
+        assert (await client.post("/webhooks/open", json=body, headers=headers)).status == 403
+        assert not kafka.events
+
+
 async def test_a_secret_that_is_about_to_go_is_still_taken():
     kafka = Kafka()
     async with receiver(kafka) as client:
@@ -131,6 +140,11 @@ async def test_a_secret_that_is_about_to_go_is_still_taken():
         (b"[" * 100_000, 400, "no JSON: "),
         (b"{}", 422, "the mapping can't be applied to this body"),
         (b'{"key": "A", "at": "yesterday"}', 422, "the mapping can't be applied to this body"),
+        (
+            b'{"key": "%s", "at": "2026-01-01T00:00:00Z"}' % (b"A" * 70_000),
+            422,
+            "workers would refuse what the mapping makes of this body",
+        ),
     ],
 )
 async def test_a_body_that_cannot_be_used_is_told_why(body, status, told):
@@ -140,7 +154,7 @@ async def test_a_body_that_cannot_be_used_is_told_why(body, status, told):
         document = await response.json()
         assert response.status == status
         assert document["error"].startswith(told)
-        assert bool(document.get("faults")) == (status == 422)
+        assert bool(document.get("faults")) == (status == 422), document
         assert not kafka.events
 
 

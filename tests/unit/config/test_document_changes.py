@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from config.calendar_model import CalendarModel
@@ -110,3 +111,20 @@ def test_many_holidays_are_told_in_short() -> None:
     days = [f"2026-07-{day:02d}" for day in range(1, 13)]
     (line,) = calendar_changes(calendar(), calendar(holidays={"dates": days}))
     assert line.endswith("2026-07-08 and 4 more")
+
+
+def combined(parts: dict[str, Any]) -> bytes:
+    """Return a document as the register has it: what a combined calendar is made of stands in it."""
+    return json.dumps({"format": 1, "id": "both", "intersection_of": list(parts), "parts": parts}).encode()
+
+
+def test_a_combined_calendar_is_told_by_its_parts() -> None:
+    before = combined({"a": json.loads(calendar()), "b": json.loads(calendar())})
+    later = json.loads(calendar(hours={"mon": ["10:00-17:00"]}))
+    assert calendar_changes(None, before) == ["open when all of a, b are"]
+    assert calendar_changes(before, combined({"a": json.loads(calendar()), "b": later})) == [
+        "b: hours.mon 09:00-17:00 -> 10:00-17:00"
+    ]
+    assert calendar_changes(before, combined({"a": json.loads(calendar()), "c": later})) == [
+        "intersection_of a, b -> a, c"
+    ]
