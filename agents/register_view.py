@@ -70,13 +70,19 @@ def _require_key(key: str, identity: str) -> None:
 def _ids(contract: Contract) -> set[tuple[str, str]]:
     """Return the ids that no other contract may have: they identify clocks, alerts and metrics."""
     targets = {("target", target.id) for target in contract.targets}
-    return targets | {("objective", target.objective.id) for target in contract.targets if target.objective is not None}
+    targets |= {("objective", target.objective.id) for target in contract.targets if target.objective is not None}
+    for availability in contract.availabilities:  # both: it may share its id with neither
+        targets |= {("target", availability.id), ("objective", availability.id)}
+    return targets
 
 
 def _check(contract: Contract, calendars: dict[str, WorkCalendar], taken: dict[tuple[str, str], str]) -> None:
     for target in contract.targets:
         if target.calendar not in calendars:
             raise SlaError(f"target {target.id!r}: calendar {target.calendar!r} is not in the register")
+    for availability in contract.availabilities:
+        if availability.hours is not None and availability.hours not in calendars:
+            raise SlaError(f"objective {availability.id!r}: calendar {availability.hours!r} is not in the register")
     for kind, identity in sorted(_ids(contract), reverse=True):  # an objective has its target's id unless it says else
         if (kind, identity) in taken:
             raise SlaError(f"{kind} {identity!r} stands in contract {taken[kind, identity]!r} already")

@@ -15,13 +15,13 @@ from sla.units import DAY_MS, HOUR_MS, NEVER, parse_instant
 
 START_MS = parse_instant("2026-03-02T08:00:00+01:00")
 
-_OFFICE = (parse_hours("09:00-17:00"),)
 _WITHIN = {"P1": ("1bh", "4bh"), "P2": ("2bh", "8bh"), "P3": ("6bh", "24bh"), "P4": ("10bh", "40bh")}
 
 
-def desk_register() -> Register:
+def desk_register(opens: str = "09:00-17:00") -> Register:
     """Return an agreement with a response and a resolution target per priority: two clocks per ticket."""
-    calendar = Calendar(CalendarSpec(id="office", timezone="Europe/Berlin", weekly=(_OFFICE,) * 5 + ((),) * 2))
+    office = (parse_hours(opens),)
+    calendar = Calendar(CalendarSpec(id="office", timezone="Europe/Berlin", weekly=(office,) * 5 + ((),) * 2))
     targets = [
         Target(
             id=f"{metric}-{priority}",

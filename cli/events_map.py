@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from config.settings import Settings
     from sources.record import SourceEvent
+    from sources.webhook_mapping import Request
 
 WRONG_INPUT = 2
 """Exit code for input that its author has to change."""
@@ -67,7 +68,11 @@ def map_files(
     events: list[SourceEvent] = []
     refused = ignored = 0
     for place, body in _bodies(files):
-        found = BodyRefused((str(body),)) if isinstance(body, _NoJsonError) else mapper.map_body(body, request)
+        found = (
+            BodyRefused((str(body),))
+            if isinstance(body, _NoJsonError)
+            else mapper.map_body(body, _with_kept_query(request, body))
+        )
         if isinstance(found, BodyRefused):
             faults = list(found.faults)
         else:
@@ -165,6 +170,17 @@ async def _publish(settings: Settings, events: Iterable[SourceEvent]) -> int:
                 "arrived already are recognised by their ids."
             ) from error
     return publisher.acknowledged_events
+
+
+def _with_kept_query(request: Request, body: object) -> Request:
+    """Return the request with the query that the receiver kept beside a body it refused; options win."""
+    from sources.webhook_mapping import REQUEST, Request
+
+    kept = body.get(REQUEST) if isinstance(body, dict) else None
+    query = kept.get("query") if isinstance(kept, dict) else None
+    if not isinstance(query, dict):
+        return request
+    return Request(request.headers, {str(name): str(value) for name, value in query.items()} | dict(request.query))
 
 
 # --- reading ---

@@ -14,7 +14,8 @@ import typer
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from cli.webhook_receiver import Endpoint
+    from cli.refused_bodies import RefusedBodies
+    from cli.webhook_receiver import Endpoint, KeepRefused
     from config.settings import Settings
     from sources.record import SourceEvent
     from sources.webhook_mapping import WebhookMapper
@@ -43,6 +44,14 @@ def receive(
             "line: any of them will do. With ID= for one mapping; may be repeated.",
         ),
     ] = None,
+    refused_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Keep bodies that can't be mapped here, one file of JSON lines a mapping, for slawatch events map.",
+        ),
+    ] = None,
     largest_body_bytes: Annotated[int, typer.Option(min=1024, help="Larger bodies are answered with 413.")] = 1_048_576,
 ) -> None:
     """Receive webhooks and publish their ticket events to sla.tickets; a 2xx means that Kafka has them."""
@@ -68,10 +77,20 @@ def receive(
                 f"{host} can be reached by others and {name!r} has no secret: give --secret-file", param_hint="--host"
             )
         endpoints[name] = Endpoint(mapper, secrets[name])
+    keep_refused = None if refused_dir is None else _refused_bodies(refused_dir).keep
     configure_logging(settings.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_run(settings, endpoints, host, port, largest_body_bytes))
+        code = runner.run(_run(settings, endpoints, host, port, largest_body_bytes, keep_refused))
     raise typer.Exit(code)
+
+
+def _refused_bodies(folder: Path) -> RefusedBodies:
+    from cli.refused_bodies import RefusedBodies
+
+    try:
+        return RefusedBodies(folder)
+    except OSError as error:
+        raise typer.BadParameter(f"{folder}: {error.strerror or error}", param_hint="--refused-dir") from error
 
 
 def _secrets(options: Sequence[str], mappers: Sequence[WebhookMapper]) -> dict[str, tuple[bytes, ...]]:
@@ -97,7 +116,12 @@ def _secrets(options: Sequence[str], mappers: Sequence[WebhookMapper]) -> dict[s
 
 
 async def _run(
-    settings: Settings, endpoints: dict[str, Endpoint], host: str, port: int, largest_body_bytes: int
+    settings: Settings,
+    endpoints: dict[str, Endpoint],
+    host: str,
+    port: int,
+    largest_body_bytes: int,
+    keep_refused: KeepRefused | None,
 ) -> int:
     """Serve until a signal (0), or until the producer is beyond recovery (1): a restart gets another one."""
     import structlog
@@ -147,6 +171,7 @@ async def _run(
                 now_ms=lambda: int(time.time() * 1000),
                 metrics=ReceiverMetrics(endpoints),
                 state=state,
+                keep_refused=keep_refused,
                 largest_body_bytes=largest_body_bytes,
                 largest_event_bytes=settings.engine.largest_event_bytes,
             )

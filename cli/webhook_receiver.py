@@ -21,7 +21,7 @@ from cli.event_check import fault_of_mapped
 from export.receiver_metrics import CONTENT_TYPE, ReceiverMetrics, WebhookResult
 from export.web import is_loopback
 from sources.record import SourceEvent
-from sources.webhook_mapping import BodyRefused, Request, WebhookMapper
+from sources.webhook_mapping import BodyRefused, Mapped, Request, WebhookMapper
 from sources.webhook_signature import refusal
 
 LARGEST_BODY_BYTES: Final = 1024 * 1024
@@ -37,6 +37,9 @@ _RETRY_AFTER_SECONDS: Final = 5
 
 Publish = Callable[[Sequence[SourceEvent]], Awaitable[None]]
 """Sends events and returns once Kafka has acknowledged all; raises KafkaError or TimeoutError."""
+
+KeepRefused = Callable[[str, object, Mapping[str, str]], Awaitable[bool]]
+"""Keeps a body that is refused (mapping, body, query) and returns whether it could."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -89,6 +92,7 @@ def create_receiver(
     now_ms: Callable[[], int],
     metrics: ReceiverMetrics,
     state: ReceiverState,
+    keep_refused: KeepRefused | None = None,
     largest_body_bytes: int = LARGEST_BODY_BYTES,
     largest_event_bytes: int = 65_536,
     most_under_way: int = MOST_UNDER_WAY,
@@ -105,6 +109,8 @@ def create_receiver(
         The present as UTC epoch ms; signed timestamps are compared with it.
     state
         Kept by the application, shared with who runs it.
+    keep_refused
+        Takes bodies to which the mapping can't be applied; None: they are told and gone.
     largest_body_bytes, most_under_way
         Bounds; more is answered with 413 and 503.
     largest_event_bytes
@@ -158,13 +164,12 @@ def create_receiver(
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             detail = str(error) or "nested too deeply"
             raise _Answer(HTTPStatus.BAD_REQUEST, WebhookResult.REFUSED, f"no JSON: {detail}") from error
-        found = endpoint.mapper.map_body(value, Request(headers, dict(request.query)))
-        if isinstance(found, BodyRefused):
-            why = "the mapping can't be applied to this body"
-            raise _Answer(HTTPStatus.UNPROCESSABLE_ENTITY, WebhookResult.REFUSED, why, found.faults)
-        judged = [fault_of_mapped(event, largest_event_bytes) for event in found.events]
-        if faults := [fault for fault in judged if fault is not None]:
-            why = "workers would refuse what the mapping makes of this body"
+        query = dict(request.query)
+        found = endpoint.mapper.map_body(value, Request(headers, query))
+        faults = _faults_of(found, largest_event_bytes)
+        if isinstance(found, BodyRefused) or faults:
+            kept = keep_refused is not None and await keep_refused(endpoint.mapper.model.id, value, query)
+            why = "the mapping can't be applied to this body" + ("; it is kept" if kept else "")
             raise _Answer(HTTPStatus.UNPROCESSABLE_ENTITY, WebhookResult.REFUSED, why, faults)
         if found.events:
             try:
@@ -194,6 +199,14 @@ def create_receiver(
     app.router.add_get("/health/ready", serve_ready)
     app.router.add_get("/metrics", serve_metrics)
     return app
+
+
+def _faults_of(found: Mapped | BodyRefused, largest_event_bytes: int) -> Sequence[str]:
+    """Return why a body can't be used: what the mapping says, or what a worker would say of its events."""
+    if isinstance(found, BodyRefused):
+        return found.faults
+    judged = [fault_of_mapped(event, largest_event_bytes) for event in found.events]
+    return [fault for fault in judged if fault is not None]
 
 
 async def _body_of(request: web.Request, largest_bytes: int) -> bytes:

@@ -106,7 +106,10 @@ def _repeated_ids(documents: Sequence[SourceDocument]) -> Iterator[Fault]:
 
 
 def _repeated_targets(contracts: Sequence[SourceDocument]) -> Iterator[Fault]:
-    """Ids of targets and of objectives are unique over all contracts; revisions of one contract share them."""
+    """Ids of targets and of objectives are unique over all contracts; revisions of one contract share them.
+
+    An availability objective has an id of both kinds: its counts go by it, as those of a target go by the target's.
+    """
     targets: dict[str, SourceDocument] = {}
     objectives: dict[str, SourceDocument] = {}
     for contract in contracts:
@@ -127,6 +130,28 @@ def _repeated_targets(contracts: Sequence[SourceDocument]) -> Iterator[Fault]:
                     if owner.id != contract.id:
                         message = f"{shown(objective_id)} is taken by an objective in {owner.file}"
                         yield contract.fault((*loc, "objective", "id"), message)
+    yield from _repeated_availabilities(contracts, targets, objectives)
+
+
+def _repeated_availabilities(
+    contracts: Sequence[SourceDocument], targets: dict[str, SourceDocument], objectives: dict[str, SourceDocument]
+) -> Iterator[Fault]:
+    taken = {**{name: (owner, "an objective") for name, owner in objectives.items()}}
+    taken |= {name: (owner, "a target") for name, owner in targets.items()}
+    first: dict[str, SourceDocument] = {}
+    for contract in contracts:
+        for i, revision in mappings(contract.data, "revisions"):
+            for j, availability in mappings(revision, "availability"):
+                availability_id = availability.get("id")
+                if not isinstance(availability_id, str):
+                    continue
+                loc: Loc = ("revisions", i, "availability", j, "id")
+                if availability_id in taken:
+                    owner, kind = taken[availability_id]
+                    yield contract.fault(loc, f"{shown(availability_id)} is taken by {kind} in {owner.file}")
+                elif first.setdefault(availability_id, contract).id != contract.id:
+                    message = f"{shown(availability_id)} is taken by an objective in {first[availability_id].file}"
+                    yield contract.fault(loc, message)
 
 
 def _calendars_named_by(contract: SourceDocument) -> Iterator[tuple[Loc, str]]:
@@ -137,6 +162,10 @@ def _calendars_named_by(contract: SourceDocument) -> Iterator[tuple[Loc, str]]:
             calendar = holder.get("calendar")
             if isinstance(calendar, str):
                 yield (*loc, "calendar"), calendar
+        for j, availability in mappings(revision, "availability"):
+            hours = availability.get("hours")
+            if isinstance(hours, str):
+                yield ("revisions", i, "availability", j, "hours"), hours
 
 
 def warnings_of(documents: Sequence[SourceDocument]) -> Iterator[Fault]:

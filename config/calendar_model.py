@@ -25,11 +25,12 @@ from pydantic import (
 from typing_extensions import override
 
 from config.faults import Problem, StrictModel, problem, problems, shown, suggestion
-from config.fields import DateText, Identifier, TimezoneName
+from config.fields import DateText, Identifier, InstantText, TimezoneName
 from config.icalendar_dates import ICalendarError, all_day_dates
 from sla.calendar import Calendar
 from sla.calendar_spec import NO_HOURS, WEEKDAYS, CalendarSpec, Combination, Minutes, faults_of, parse_hours
-from sla.errors import CalendarError
+from sla.errors import CalendarError, UnitError
+from sla.units import parse_instant
 
 HOLIDAY_YEARS: Final = range(2000, 2051)
 """Years for which holidays of a country or an iCalendar file are turned into plain dates.
@@ -207,6 +208,41 @@ def _one_of(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"required": list(_OWN_FIELDS)}, *({"required": [name]} for name in _COMBINATIONS)]
 
 
+class CalendarRevisionModel(StrictModel):
+    """Hours and holidays of a calendar from an instant on, in place of those before."""
+
+    effective_from: InstantText = Field(description="RFC 3339 with a zone.")
+    timezone: TimezoneName | None = Field(None, description="Default: the calendar's.")
+    hours: HoursModel
+    holidays: HolidaysModel = Field(default_factory=HolidaysModel)
+
+    def to_domain(self, calendar_id: str, timezone: str) -> CalendarSpec:
+        """Return the domain's specification of the revision alone."""
+        return _spec_of(calendar_id, self.timezone or timezone, self.hours, self.holidays)
+
+
+def _spec_of(calendar_id: str, timezone: str, hours: HoursModel, given: HolidaysModel) -> CalendarSpec:
+    return CalendarSpec(
+        id=calendar_id,
+        timezone=timezone,
+        weekly=hours.weekly(),
+        closed_dates=given.closed_dates,
+        closed_yearly=frozenset(given.yearly),
+    )
+
+
+def _check_revisions(revisions: Any) -> Iterator[Problem]:
+    """Revisions ascend in their effective instants."""
+    before_ms: int | None = None
+    for index, revision in enumerate(revisions if isinstance(revisions, (list, tuple)) else ()):
+        written = revision.get("effective_from") if isinstance(revision, Mapping) else None
+        with contextlib.suppress(UnitError):
+            at_ms = parse_instant(str(written))
+            if before_ms is not None and at_ms <= before_ms:
+                yield ("revisions", index, "effective_from"), "must be later than that of the revision before"
+            before_ms = at_ms
+
+
 class CalendarModel(StrictModel):
     """One business calendar. Reading it resolves its holidays, see :data:`HOLIDAY_YEARS`."""
 
@@ -230,6 +266,11 @@ class CalendarModel(StrictModel):
         None, description="Instead of hours: open when any of these calendars is."
     )
 
+    revisions: tuple[CalendarRevisionModel, ...] | None = Field(
+        None,
+        description="Later hours and holidays: each from its effective instant on, those before until then.",
+    )
+
     _parts: tuple[CalendarModel, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -239,7 +280,10 @@ class CalendarModel(StrictModel):
         given = [name for name in _COMBINATIONS if data.get(name) is not None]
         if not given:
             yield from (((name,), "missing") for name in _OWN_FIELDS if data.get(name) is None)
+            yield from _check_revisions(data.get("revisions"))
             return
+        if data.get("revisions"):
+            yield ("revisions",), f"stands beside {given[0]}: revisions are those of the calendars named there"
         yield from (((name,), f"stands beside {given[0]}: write one of them") for name in given[1:])
         for name in ("hours", "holidays"):
             if data.get(name):
@@ -312,12 +356,13 @@ class CalendarModel(StrictModel):
             return CalendarSpec(self.id, timezone, NO_HOURS, combination=self.combination, parts=parts)
         assert self.hours is not None, "checked"
         assert self.timezone is not None, "checked"
+        first = _spec_of(self.id, self.timezone, self.hours, self.holidays)
+        if not self.revisions:
+            return first
+        parts = (first, *(revision.to_domain(self.id, self.timezone) for revision in self.revisions))
+        since = tuple(parse_instant(revision.effective_from) for revision in self.revisions)
         return CalendarSpec(
-            id=self.id,
-            timezone=self.timezone,
-            weekly=self.hours.weekly(),
-            closed_dates=self.holidays.closed_dates,
-            closed_yearly=frozenset(self.holidays.yearly),
+            self.id, self.timezone, NO_HOURS, combination=Combination.SUCCESSION, parts=parts, since=since
         )
 
     def _without_name(self, error: CalendarError) -> str:

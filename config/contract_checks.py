@@ -153,12 +153,17 @@ def check_revision(data: Mapping[str, Any]) -> Iterator[Problem]:
                 ("targets",),
                 "has no targets if it ends the contract: add a revision instead of changing the signed one",
             )
+        if data.get("availability"):
+            yield (
+                ("availability",),
+                "has none if it ends the contract: add a revision instead of changing the signed one",
+            )
     elif data.get("calendar") is None and any(target.get("calendar") is None for _, target in targets):
         yield ("calendar",), "missing"
-    if status == Status.SIGNED and data.get("targets", ()) in ([], ()):
+    if status == Status.SIGNED and data.get("targets", ()) in ([], ()) and not data.get("availability"):
         yield ("targets",), "missing: a signed revision promises something"
     yield from _check_review(data)
-    yield from _check_repeated(targets)
+    yield from _check_repeated(targets, mappings(data, "availability"))
     yield from _check_ambiguous(targets)
 
 
@@ -173,7 +178,7 @@ def _check_review(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield ("review_by",), f"{review_by} is before effective_from"
 
 
-def _check_repeated(targets: Indexed) -> Iterator[Problem]:
+def _check_repeated(targets: Indexed, availabilities: Indexed) -> Iterator[Problem]:
     ids: dict[object, int] = {}
     objectives: dict[object, int] = {}
     for index, target in targets:
@@ -189,6 +194,17 @@ def _check_repeated(targets: Indexed) -> Iterator[Problem]:
             if isinstance(objective_id, str) and objectives.setdefault(objective_id, index) != index:
                 loc = ("targets", index, "objective", "id")
                 yield loc, f"{shown(objective_id)} is taken by the objective of targets[{objectives[objective_id]}]"
+    first: dict[object, int] = {}
+    for index, availability in availabilities:
+        availability_id = availability.get("id")
+        if not isinstance(availability_id, str):
+            continue
+        place = ("availability", index, "id")
+        if availability_id in ids or availability_id in objectives:
+            owner = ids.get(availability_id, objectives.get(availability_id))
+            yield place, f"{shown(availability_id)} is taken by targets[{owner}]"
+        elif first.setdefault(availability_id, index) != index:
+            yield place, f"{shown(availability_id)} is taken by availability[{first[availability_id]}]"
 
 
 def _check_ambiguous(targets: Indexed) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 from typing_extensions import override
 
+from config.availability_model import AvailabilityModel, check_attained
 from config.contract_checks import (
     ACTING,
     CUSTOMER,
@@ -23,7 +24,6 @@ from config.contract_checks import (
     check_revision,
     check_shares,
     check_target,
-    ratio,
 )
 from config.faults import Problem, StrictModel
 from config.fields import (
@@ -55,10 +55,9 @@ from sla.contract import (
     Target,
 )
 from sla.duration import parse_lead, parse_window, parse_within
-from sla.errors import SlaError
 from sla.units import NEVER, ms_of, parse_instant, parse_ratio
 
-_UNSUPPORTED_TERMS = frozenset({"availability", "credits"})
+_UNSUPPORTED_TERMS = frozenset({"credits"})
 
 
 class WarnModel(StrictModel):
@@ -92,17 +91,7 @@ class ObjectiveModel(StrictModel):
     @override
     def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
         """Something must be attained, over a window that is known, in a zone if its bounds depend on one."""
-        if ratio(data.get("attain")) == 0:
-            yield ("attain",), "0 % is no objective: leave the objective out"
-        over = data.get("over")
-        if isinstance(over, str):
-            try:
-                window = parse_window(over, "UTC")
-            except SlaError as error:
-                yield ("over",), str(error)
-            else:
-                if window.period is not None and data.get("timezone") is None:
-                    yield ("timezone",), "missing: a calendar period begins at midnight of some zone"
+        yield from check_attained(data)
 
     def to_domain(self, target_id: str) -> Objective:
         """Return the domain's objective."""
@@ -196,6 +185,9 @@ class RevisionModel(StrictModel):
     on_end: OnEnd | None = Field(None, description="Of a termination: what becomes of open clocks.")
     calendar: Identifier | None = Field(None, description="Calendar of the targets that name none.")
     targets: tuple[TargetModel, ...] = ()
+    availability: tuple[AvailabilityModel, ...] | None = Field(
+        None, description="Promises about the availability of services."
+    )
 
     @classmethod
     @override
@@ -304,11 +296,24 @@ class ContractModel(StrictModel):
         return NEVER, None
 
     def to_domain(self) -> Contract:
-        """Return the domain's contract: the targets of every signed revision, with their times of effect."""
+        """Return the domain's contract: the promises of every signed revision, with their times of effect."""
         targets = tuple(
             self._target(target, revision, until_ms)
             for revision, until_ms in self.monitored
             for target in revision.targets
+        )
+        availabilities = tuple(
+            objective.to_domain(
+                self.id,
+                self.type,
+                revision.revision,
+                revision.effective_from_ms,
+                until_ms,
+                team=self.team,
+                owner=self.owner,
+            )
+            for revision, until_ms in self.monitored
+            for objective in revision.availability or ()
         )
         parties = PartyRules() if self.parties is None else self.parties.to_domain()
         return Contract(
@@ -323,6 +328,7 @@ class ContractModel(StrictModel):
             team=self.team,
             review_by_ms=self.review_by_ms,
             ends_ms=self.ends_ms,
+            availabilities=availabilities,
         )
 
     def _target(self, target: TargetModel, revision: RevisionModel, until_ms: int) -> Target:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from config.calendar_combinations import CombinationError, combine, parts_of
-from config.calendar_model import CalendarModel
+from config.calendar_model import CalendarModel, HolidaysModel
 from config.contract_model import ContractModel
 from config.faults import StrictModel, path_of, problems_of
 from sla.calendar_spec import CalendarSpec
@@ -60,14 +60,21 @@ def _calendar_fields(model: CalendarModel) -> dict[str, Any]:
     authored = document.pop("holidays")
     if model.combination is not None:
         return document
-    document["holidays"] = {
-        "dates": sorted(day.isoformat() for day in model.holidays.closed_dates),
-        "yearly": sorted(authored.get("yearly", ())),
-    }
+    document["holidays"] = _resolved(model.holidays, authored)
+    for revision, written in zip(model.revisions or (), document.get("revisions", ()), strict=True):
+        written["holidays"] = _resolved(revision.holidays, written["holidays"])
     origin = {name: authored[name] for name in ("country", "subdivision", "ics") if name in authored}
     if origin:
         document["resolved_from"] = origin
     return document
+
+
+def _resolved(given: HolidaysModel, authored: dict[str, Any]) -> dict[str, Any]:
+    """Return holidays as plain dates."""
+    return {
+        "dates": sorted(day.isoformat() for day in given.closed_dates),
+        "yearly": sorted(authored.get("yearly", ())),
+    }
 
 
 def contract_model_of(document: bytes) -> ContractModel:
@@ -122,7 +129,10 @@ def _calendar_model_of(data: dict[str, Any]) -> CalendarModel:
     origin = data.pop("resolved_from", {})
     if not isinstance(origin, dict):
         raise DocumentError(["resolved_from: must be a mapping"])
-    authored = [name for name in ("country", "subdivision", "ics") if name in _holidays(data)]
+    revisions = data.get("revisions")
+    later = [item for item in revisions if isinstance(item, dict)] if isinstance(revisions, list) else []
+    holders = [_holidays(each) for each in (data, *later)]
+    authored = [name for name in ("country", "subdivision", "ics") if any(name in holder for holder in holders)]
     if authored:
         raise DocumentError([f"holidays.{name}: must be resolved to dates before it is published" for name in authored])
     return _validated(data, CalendarModel)

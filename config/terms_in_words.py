@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from config.availability_model import AvailabilityModel
 from config.contract_model import RevisionModel, TargetModel
 
 _EVENT: Final = "event"
@@ -14,7 +15,7 @@ _NONE: Final = "none"
 _DEFAULTS_OF: Final = {"metric": "its id", "calendar": "the revision's", "team": "the contract's"}
 """What holds where a target leaves a term out, if not just nothing."""
 
-_NOT_TERMS: Final = frozenset({"revision", "status", "effective_from", "reason", "by", "targets"})
+_NOT_TERMS: Final = frozenset({"revision", "status", "effective_from", "reason", "by", "targets", "availability"})
 """Of a revision: what tells one from another, and what is compared by itself."""
 
 
@@ -47,12 +48,12 @@ def target_in_words(target: TargetModel) -> dict[str, str]:
 
 
 def changes_in_words(before: RevisionModel | None, after: RevisionModel) -> list[str]:
-    """Return what a revision changes against another one, a line each; targets are known by their ids.
+    """Return what a revision changes against another one, a line each; targets and objectives are known by their ids.
 
     Parameters
     ----------
     before
-        None for the first: then every target is new.
+        None for the first: then every promise is new.
 
     Returns
     -------
@@ -64,20 +65,28 @@ def changes_in_words(before: RevisionModel | None, after: RevisionModel) -> list
     if before is not None:
         old, new = _terms_of(before), _terms_of(after)
         lines += [f"{name} {_change(name, old.get(name), new.get(name))}" for name in _changed(old, new)]
-    former = {target.id: target for target in before.targets} if before is not None else {}
-    present = {target.id: target for target in after.targets}
-    for target_id, target in present.items():
-        if target_id not in former:
-            lines.append(f"{target_id}: new: {_summary(target)}")
+    former = _promises(before) if before is not None else {}
+    present = _promises(after)
+    for promise_id, promise in present.items():
+        if promise_id not in former:
+            lines.append(f"{promise_id}: new: {_summary(promise)}")
             continue
-        old, new = _document(former[target_id]), _document(target)
-        lines += [f"{target_id}: {name} {_change(name, old.get(name), new.get(name))}" for name in _changed(old, new)]
-    lines += [f"{target_id}: dropped" for target_id in former if target_id not in present]
+        old, new = _document(former[promise_id]), _document(promise)
+        lines += [f"{promise_id}: {name} {_change(name, old.get(name), new.get(name))}" for name in _changed(old, new)]
+    lines += [f"{promise_id}: dropped" for promise_id in former if promise_id not in present]
     return lines
 
 
-def _summary(target: TargetModel) -> str:
-    document = _document(target)
+def _promises(revision: RevisionModel) -> dict[str, TargetModel | AvailabilityModel]:
+    """Return the targets and availability objectives of a revision by id: no two have one id."""
+    targets: dict[str, TargetModel | AvailabilityModel] = {target.id: target for target in revision.targets}
+    return targets | {availability.id: availability for availability in revision.availability or ()}
+
+
+def _summary(promise: TargetModel | AvailabilityModel) -> str:
+    if isinstance(promise, AvailabilityModel):
+        return f"{promise.attain} availability of {promise.service} over {promise.over}"
+    document = _document(promise)
     return f"{_words('within', document['within'])}, {scope_in_words(document.get('applies_to', {}))}"
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from sla.calendar import WorkCalendar
 from sla.clock import Clock, Phase
-from sla.contract import ContractType, OnChange, PartyRules, Target
+from sla.contract import ContractType, OnChange, PartyRules, Reaction, Target
 from sla.events import TicketEvent
 from sla.outcome import Share, Verdict
 from sla.register import Register
@@ -76,19 +76,11 @@ def party_of(rules: PartyRules, target: Target, event: str, attributes: dict[str
 
     Supplier goes before customer, customer before team: a wait for a supplier is a pause for most targets.
     """
-    if rules.supplier is None:
-        if name := attributes.get(rules.supplier_field):
-            return f"{SUPPLIER}:{name}"
-    elif rules.supplier.of_fields(attributes):
-        name = attributes.get(rules.supplier_field)
-        return f"{SUPPLIER}:{name}" if name else SUPPLIER
-    if rules.customer is not None:
-        if rules.customer.of_fields(attributes):
-            return CUSTOMER
-    elif target.pause.holds(event, attributes):
-        return CUSTOMER
-    team = attributes.get(rules.team_field)
-    return f"team:{team}" if team else UNASSIGNED
+    supplier = _supplier_in(rules, attributes)
+    if supplier is not None:
+        return supplier
+    waits = target.pause.holds(event, attributes) if rules.customer is None else rules.customer.of_fields(attributes)
+    return CUSTOMER if waits else _team_in(rules, attributes)
 
 
 def spans_of(
@@ -249,40 +241,43 @@ def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -
     assert former.ended_ms is not None
     if _was_handed_over(former, register):
         return former.ended_ms
-    return _first_seen_ms(ticket, clock, register) or former.ended_ms
+    seen, _ = _first_seen(ticket, clock, register)
+    return former.ended_ms if seen is None else seen.at_ms
 
 
 def _start_event_ms(ticket: Ticket, clock: Clock, target: Target, register: Register) -> int:
     """Return the instant of the event that started a clock which counts from an earlier one.
 
-    It is the event since which the clock is known, or, for a target that came to apply later, the ticket's start.
+    It is the event since which the clock is known, or, of a target that came to apply later, the first one that would
+    have started it, had the ticket had the fields it had then.
     """
-    seen_ms = _first_seen_ms(ticket, clock, register)
-    started_ms: int | None = None
+    seen, fields = _first_seen(ticket, clock, register)
     attributes: dict[str, str] = {}
+    first_ms: int | None = None
     for event in ticket.history:
         for name, value in event.changes.items():
             if value is None:
                 attributes.pop(name, None)
             else:
                 attributes[name] = value
-        if _starts(target, event, attributes):
-            if event.at_ms == seen_ms:
-                return event.at_ms
-            started_ms = event.at_ms if started_ms is None else started_ms
-    return clock.start_ms if started_ms is None else started_ms
+        if seen is not None and event.order == seen.order:
+            return event.at_ms if first_ms is None or _starts(target, event, attributes) else first_ms
+        starts = target.start.holds(event.event, attributes)
+        if starts and first_ms is None and target.slot in register.winners(fields, event.at_ms):
+            first_ms = event.at_ms
+    return clock.start_ms
 
 
-def _first_seen_ms(ticket: Ticket, clock: Clock, register: Register) -> int | None:
-    """Return the instant of the event since which a ticket has a clock."""
+def _first_seen(ticket: Ticket, clock: Clock, register: Register) -> tuple[TicketEvent | None, dict[str, str]]:
+    """Return the event since which a ticket has a clock, and its fields after it."""
     # Rare (a changed priority, a ticket that left every target): so it may cost a whole fold.
     fold = new_ticket(ticket.register_version)
     for event in ticket.history:
         fold.history.append(event)
         advance(fold, event, register)
         if any(known.target_id == clock.target_id and known.cycle == clock.cycle for known in fold.clocks):
-            return event.at_ms
-    return None
+            return event, fold.attributes
+    return None, fold.attributes
 
 
 def _spans_of_piece(
@@ -293,12 +288,14 @@ def _spans_of_piece(
         return
     contract = register.contracts.get(target.contract)
     rules = _DEFAULT_RULES if contract is None else contract.parties
-    is_dated = target.date_field is not None
+    may_stop = target.date_field is None
+    customer_waits_when_paused = rules.customer is None and target.only_while is None
     attributes: dict[str, str] = {}
     began: TicketEvent | None = None
     has_started = False
     mode, party = Mode.RUNNING, UNASSIGNED
     since_ms = from_ms
+    # Once per verdict and event of its ticket: so nothing is called here that can be asked in place.
     for event in history:
         at_ms = event.at_ms
         if at_ms >= until_ms:
@@ -308,20 +305,32 @@ def _spans_of_piece(
                 attributes.pop(name, None)
             else:
                 attributes[name] = value
-        former = (mode, party)
+        former_mode, former_party = mode, party
         if not in_force:
             mode = Mode.UNBOUND
         elif not (counts_from_before and at_ms < begin_ms):
+            reaction = target.reaction_to(event.event)
             # What ended a ticket in the instant before its clock started did not end the clock. If an end is not the
             # clock's last instant, it was reopened and went on, by the policy of whatever target applied then.
-            has_started = has_started or at_ms > begin_ms or (at_ms == begin_ms and _starts(target, event, attributes))
-            mode = _mode_after(mode, target, event, attributes, may_end=has_started and not is_dated)
-        party = SOLVED if mode is Mode.STOPPED else party_of(rules, target, event.event, attributes)
+            if not has_started:
+                has_started = at_ms > begin_ms or (at_ms == begin_ms and _starts(target, event, attributes))
+            if has_started and may_stop and reaction.may_end and _ends(reaction, attributes):
+                mode = Mode.STOPPED
+            elif mode is not Mode.STOPPED or (reaction.reopen is not None and reaction.reopen(attributes)):
+                mode = Mode.PAUSED if reaction.pause is not None and reaction.pause(attributes) else Mode.RUNNING
+        if mode is Mode.STOPPED:
+            party = SOLVED
+        elif customer_waits_when_paused:
+            party = _supplier_in(rules, attributes) or (
+                CUSTOMER if mode is Mode.PAUSED else _team_in(rules, attributes)
+            )
+        else:
+            party = party_of(rules, target, event.event, attributes)
         if at_ms <= since_ms:
             began = event
-        elif every_event or former != (mode, party):
+        elif every_event or former_mode is not mode or former_party != party:
             # A clock may count from an instant before its ticket's first event.
-            yield Span(since_ms, at_ms, *former, target, calendar, cycle, began or event)
+            yield Span(since_ms, at_ms, former_mode, former_party, target, calendar, cycle, began or event)
             since_ms, began = at_ms, event
     if began is None:
         began = history[0]
@@ -333,12 +342,24 @@ def _starts(target: Target, event: TicketEvent, attributes: dict[str, str]) -> b
     return target.start.holds(event.event, attributes) or target.reopen_when.holds(event.event, attributes)
 
 
-def _mode_after(mode: Mode, target: Target, event: TicketEvent, attributes: dict[str, str], *, may_end: bool) -> Mode:
-    reaction = target.reaction_to(event.event)
-    if may_end and reaction.may_end:
-        for test in (reaction.stop, reaction.cancel, reaction.merge):
-            if test is not None and test(attributes):
-                return Mode.STOPPED
-    if mode is Mode.STOPPED and (reaction.reopen is None or not reaction.reopen(attributes)):
-        return mode
-    return Mode.PAUSED if reaction.pause is not None and reaction.pause(attributes) else Mode.RUNNING
+def _ends(reaction: Reaction, attributes: dict[str, str]) -> bool:
+    stop, cancel, merge = reaction.stop, reaction.cancel, reaction.merge
+    return (
+        (stop is not None and stop(attributes))
+        or (cancel is not None and cancel(attributes))
+        or (merge is not None and merge(attributes))
+    )
+
+
+def _supplier_in(rules: PartyRules, attributes: dict[str, str]) -> str | None:
+    name = attributes.get(rules.supplier_field)
+    if rules.supplier is None:
+        return f"{SUPPLIER}:{name}" if name else None
+    if rules.supplier.of_fields(attributes):
+        return f"{SUPPLIER}:{name}" if name else SUPPLIER
+    return None
+
+
+def _team_in(rules: PartyRules, attributes: dict[str, str]) -> str:
+    team = attributes.get(rules.team_field)
+    return f"team:{team}" if team else UNASSIGNED

@@ -309,8 +309,10 @@ class Calendar:
             if close_ms > from_ms
         )
 
-    def zone_at(self, instant_ms: int) -> CivilZone:  # noqa: ARG002
+    def zone_at(self, instant_ms: int) -> CivilZone:
         """Return the civil time in which the calendar counts its days at an instant."""
+        if self.spec.since:
+            return self._parts[bisect_right(self.spec.since, instant_ms)].zone_at(instant_ms)
         return self._zone
 
     def _require_an_opening(self) -> None:
@@ -406,8 +408,16 @@ class Calendar:
     def _combined_windows(self, from_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
         # No instant from LATEST_MS on can be asked for, so nothing is lost by leaving out the last millisecond.
         from_ms, until_ms = max(from_ms, EARLIEST_MS), min(until_ms, LATEST_MS - 1)
+        if self.spec.combination is Combination.SUCCESSION:
+            return self._windows_in_succession(from_ms, until_ms)
         windows = [part.windows_between(from_ms, until_ms) for part in self._parts]
         return intersection_of(windows) if self.spec.combination is Combination.INTERSECTION else union_of(windows)
+
+    def _windows_in_succession(self, from_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
+        """Yield the windows of each part while it is in force; one that is cut ends or begins at that instant."""
+        ends = (*self.spec.since, LATEST_MS)
+        for part, since_ms, end_ms in zip(self._parts, (EARLIEST_MS, *self.spec.since), ends, strict=True):
+            yield from part.windows_between(max(from_ms, since_ms), min(until_ms, end_ms))
 
     def _windows_on(self, day: date, windows: tuple[Minutes, ...]) -> Iterator[tuple[int, int]]:
         zone = self._zone

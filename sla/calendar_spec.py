@@ -33,6 +33,8 @@ class Combination(StrEnum):
     """Open when all of them are: the hours of an OLA inside those of the SLA it supports."""
     UNION = "union"
     """Open when any of them is: two shifts, or teams that follow the sun."""
+    SUCCESSION = "succession"
+    """Open when the one in force is: revisions of one calendar, each until the next one takes effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class CalendarSpec:
         beside those of its parts (``weekly`` is :data:`NO_HOURS`); its time zone is the one its days are shown in.
     parts : tuple of CalendarSpec
         Two or more if it is combined; they may be combined themselves.
+    since : tuple of int
+        Of a succession: the instants (UTC epoch ms, ascending) from which each part but the first one counts.
     """
 
     id: str
@@ -65,6 +69,7 @@ class CalendarSpec:
     closed_yearly: frozenset[tuple[int, int]] = field(default=frozenset())
     combination: Combination | None = None
     parts: tuple[CalendarSpec, ...] = ()
+    since: tuple[int, ...] = ()
 
     def is_closed(self, day: date) -> bool:
         """Tell whether a civil date is a holiday of this calendar itself (not of one it is made of)."""
@@ -161,12 +166,15 @@ def _faults_of_combination(spec: CalendarSpec) -> list[str]:
         faults.append(f"{_a(spec.combination)} needs two calendars or more")
     if any(spec.weekly) or spec.closed_dates or spec.closed_yearly:
         faults.append(f"{_a(spec.combination)} has no hours and holidays of its own")
+    wanted = len(spec.parts) - 1 if spec.combination is Combination.SUCCESSION else 0
+    if len(spec.since) != wanted or list(spec.since) != sorted(set(spec.since)):
+        faults.append(f"{_a(spec.combination)} of {len(spec.parts)} needs {wanted} instants, ascending")
     faults.extend(f"{part.id}: {fault}" for part in spec.parts for fault in faults_of(part))
     return faults
 
 
 def _a(combination: Combination | None) -> str:
-    return "an intersection" if combination is Combination.INTERSECTION else "a union"
+    return "an intersection" if combination is Combination.INTERSECTION else f"a {combination}"
 
 
 def windows_by_civil_date(weekly: tuple[tuple[Minutes, ...], ...]) -> tuple[tuple[Minutes, ...], ...]:

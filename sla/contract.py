@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sla.errors import ContractError
 from sla.events import CANCELLED, MERGED, REOPENED
 from sla.units import NEVER
+
+if TYPE_CHECKING:
+    from sla.availability import Availability
 
 
 class ContractType(StrEnum):
@@ -275,7 +278,7 @@ class Reaction(NamedTuple):
     may_end: bool
     """Whether any of stop, cancel, merge and repeat can hold."""
     may_start: bool
-    """Whether any of start and reopen can hold, or the event may bring the date the target waits for."""
+    """Whether any of start and reopen can hold."""
     repeat: FieldsTest | None = None
 
 
@@ -441,8 +444,7 @@ class Target(_Derived):
         if self.only_while is not None:
             pause = _unless(self.only_while.of_fields, pause)
         may_end = not (stop is cancel is merge is repeat is None)
-        may_start = not (start is reopen is None) or self.date_field is not None
-        return Reaction(stop, cancel, merge, pause, start, reopen, may_end, may_start, repeat)
+        return Reaction(stop, cancel, merge, pause, start, reopen, may_end, not (start is reopen is None), repeat)
 
     @property
     def specificity(self) -> tuple[int, int, str]:
@@ -472,7 +474,7 @@ class PartyRules:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """All signed revisions of one agreement, as targets with their times of effect."""
+    """All signed revisions of one agreement, as targets and availability objectives with their times of effect."""
 
     id: str
     type: ContractType
@@ -488,3 +490,5 @@ class Contract:
     """When the newest signed revision is to be reviewed: the start of that date where the revision was dated."""
     ends_ms: int | None = None
     """When a termination ends it."""
+    availabilities: tuple[Availability, ...] = ()
+    """The availability objectives of every signed revision."""

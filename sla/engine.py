@@ -15,7 +15,7 @@ from typing import Final
 
 from sla import clock as clocks
 from sla.buckets import BUCKET_PREFIX, Buckets
-from sla.clock import AT_RISK_FIRING, Clock, Phase
+from sla.clock import AT_RISK_FIRING, Phase
 from sla.events import Reason, Rejected, TicketEvent
 from sla.published_terms import TERMS_PREFIX, PublishedTerms
 from sla.register import Register
@@ -32,7 +32,7 @@ from sla.row import (
 from sla.step import Fault, Outcome
 from sla.table import DueTable
 from sla.telling import Telling
-from sla.ticket import Added, Ticket, add_event, new_ticket, refold
+from sla.ticket import Added, Ticket, add_event, insert_event, new_ticket, refold
 from sla.units import DAY_MS, HOUR_MS, NEVER
 
 TICKET_PREFIX: Final = b"t"
@@ -49,6 +49,9 @@ _NEAR_FULL_BYTES: Final = LARGEST_ROW_BYTES - 8 * 1024
 
 _SIZED_EVERY_EVENTS: Final = 16
 """How often the size of a ticket is looked at that one step brings many events for."""
+
+_UNFOLDED: Final = 2**32 - 1
+"""Register version of a row whose clocks are behind its history: a fold failed, the next one who touches it tries."""
 
 FAULT_RETRY_MS: Final = HOUR_MS
 """How long a ticket that could not be computed is set aside; a new register and a new owner try it at once."""
@@ -98,6 +101,8 @@ class TicketEngine:
         self._terms = PublishedTerms()
         self._touched: dict[bytes, Ticket] = {}
         self._unjudged: dict[bytes, None] = {}
+        self._unfolded: set[bytes] = set()
+        """Tickets of the step whose clocks are behind their history: folded once, before anyone looks at them."""
         self._due_of: dict[bytes, int] = {}
         self._next_due_ms: int = NEVER
         self._swept_rows = self._swept_bytes = self._step_bytes = 0
@@ -157,6 +162,7 @@ class TicketEngine:
         """Return the state of a ticket (a copy of its row, or the one in the running step)."""
         key = TICKET_PREFIX + ticket_id.encode()
         if key in self._touched:
+            self._fold(key, self._touched[key])
             return self._touched[key]
         row = self._tickets.get(key)
         return None if row is None else decode_row(row)
@@ -223,14 +229,19 @@ class TicketEngine:
                 return _full(ticket_id, size)
         former = ticket
         history = ticket.history
-        if history and event.at_ms >= history.last_ms + self.limits.retention_ms and ticket.is_closed:
-            # Forgotten by then, whether or not a sweep came between: that depends on where chunks end.
-            if not self._judge(key, ticket):
+        if history and event.at_ms >= history.last_ms + self.limits.retention_ms:
+            if not self._fold(key, ticket):
                 return Rejected(Reason.INTERNAL_ERROR, self._faulty[key])
-            ticket = self._touched[key] = new_ticket(self.register_version)
-        dropped: list[Clock] = []
+            if ticket.is_closed:
+                # Forgotten by then, whether or not a sweep came between: that depends on where chunks end.
+                if not self._judge(key, ticket):
+                    return Rejected(Reason.INTERNAL_ERROR, self._faulty[key])
+                ticket = self._touched[key] = new_ticket(self.register_version)
         try:
-            added = add_event(ticket, event, self.register, dropped)
+            if key in self._unfolded:
+                added = insert_event(ticket, event)
+            else:
+                added = add_event(ticket, event, self.register, None)
         except Exception:
             # A fault of ours must cost the ticket nothing but this event: it is as it was before.
             if former.history:
@@ -241,8 +252,8 @@ class TicketEngine:
             raise
         if added is not Added.IN_ORDER:
             self._outcome.counts[added.value] += 1
-            if dropped:
-                self._telling.retract(ticket_id, dropped, self.now_ms)
+            if added is Added.OUT_OF_ORDER:
+                self._unfolded.add(key)
         elif not ticket.clocks and len(ticket.history) == 1:
             self._outcome.counts["unmatched"] += 1
         self._unjudged[key] = None
@@ -287,15 +298,10 @@ class TicketEngine:
         """Put a new register in force: every row is folded again, in the sweeps that follow or when it is touched."""
         self.register = register
         self.register_version = version
-        for key, ticket in self._touched.items():
-            try:
-                self._refold(key, ticket)
-            except Exception as error:  # noqa: BLE001 - as in advance_to
-                self._unjudged.pop(key, None)
-                self._set_aside(key, error)
-            else:
-                self._unjudged[key] = None
-        self._tickets.make_due(key for key, _ in self._tickets.items() if key not in self._touched)
+        for key in self._touched:
+            self._unfolded.add(key)
+            self._unjudged[key] = None
+        self._tickets.make_all_due(but=self._touched)
 
     # --- outcome ---------------------------------------------------------------------------------------------------
 
@@ -329,6 +335,7 @@ class TicketEngine:
         outcome.rollups = self._buckets.finish(outcome.rows)
         self._terms.finish(outcome.rows)
         self._touched = {}
+        self._unfolded.clear()
         self._due_of = {}
         self._next_due_ms = NEVER
         self._swept_rows = self._swept_bytes = self._step_bytes = 0
@@ -353,6 +360,18 @@ class TicketEngine:
         ticket.register_version = self.register_version
         if dropped:
             self._telling.retract(key[1:].decode(), dropped, self.now_ms)
+
+    def _fold(self, key: bytes, ticket: Ticket) -> bool:
+        """Bring the clocks of a ticket of the step up to date with its history; False if that failed."""
+        if key in self._unfolded:
+            try:
+                self._refold(key, ticket)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must cost one ticket, not its partition
+                ticket.register_version = _UNFOLDED
+                self._set_aside(key, error)
+                return False
+            self._unfolded.remove(key)
+        return True
 
     def _judge_touched(self) -> None:
         """Judge the tickets of this step that have new events, or that became due since they were judged."""
@@ -394,6 +413,8 @@ class TicketEngine:
         bool
             False if that failed: the ticket is set aside. What was told before that is noted at its clocks.
         """
+        if self._unfolded and not self._fold(key, ticket):
+            return False
         ticket_id = key[1:].decode()
         now_ms, settle_ms = self.now_ms, self.limits.settle_ms
         terms = self.register.terms

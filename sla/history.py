@@ -1,7 +1,7 @@
 """The history of one ticket: every event, in order, kept encoded until someone wants to read it.
 
-Most events come in order and only lengthen their ticket's history. What they need of it is its last order (is this one
-later?), its identities (is this one known?) and its end: none of that decodes an event. A fold from the start does.
+Most events come in order and only lengthen their ticket's history. What they need of it is its last instant (is this
+one later?), its identities (is this one known?) and its end: none of that decodes an event. A fold from the start does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sla.events import TicketEvent
 _encode = msgspec.msgpack.Encoder().encode
 _decode_all = msgspec.msgpack.Decoder(list[TicketEvent]).decode
 
-_NO_ORDER: Final = (-1, -1, -1, -1)
+_NO_INSTANT_MS: Final = -1
 _SHORT_ARRAY: Final = 0x90
 _ARRAY_16: Final = b"\xdc"
 _ARRAY_32: Final = b"\xdd"
@@ -32,14 +32,14 @@ class History(Sequence[TicketEvent]):
     ----------
     events : iterable of TicketEvent
         In order.
-    encoded, count, last_order
-        Or, instead of them, what :attr:`encoded`, ``len`` and :attr:`last_order` gave.
+    encoded, count, last_ms
+        Or, instead of them, what :attr:`encoded`, ``len`` and :attr:`last_ms` gave.
     """
 
-    __slots__ = ("_count", "_encoded", "_events", "last_order")
+    __slots__ = ("_count", "_encoded", "_events", "last_ms")
 
-    last_order: tuple[int, int, int, int]
-    """Order of the newest event; below that of every event while there is none."""
+    last_ms: int
+    """Instant of the newest event; -1 while there is none."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class History(Sequence[TicketEvent]):
         *,
         encoded: bytes | None = None,
         count: int = 0,
-        last_order: tuple[int, int, int, int] = _NO_ORDER,
+        last_ms: int = _NO_INSTANT_MS,
     ) -> None:
         # At least one of the two representations is there at any time.
         self._encoded = encoded
@@ -55,11 +55,11 @@ class History(Sequence[TicketEvent]):
         if encoded is None:
             self._events = list(events)
             self._count = len(self._events)
-            self.last_order = self._events[-1].order if self._events else _NO_ORDER
+            self.last_ms = self._events[-1].at_ms if self._events else _NO_INSTANT_MS
         else:
             self._events = None
             self._count = count
-            self.last_order = last_order
+            self.last_ms = last_ms
 
     @property
     def encoded(self) -> bytes:
@@ -79,10 +79,10 @@ class History(Sequence[TicketEvent]):
             events = self._events = _decode_all(_array_head(self._count) + self._encoded)
         return events
 
-    @property
-    def last_ms(self) -> int:
-        """Instant of the newest event; -1 while there is none."""
-        return self.last_order[0]
+    def ends_after(self, event: TicketEvent) -> bool:
+        """Tell whether the newest event is later, in their order, than a given one."""
+        # The instants decide nearly always.
+        return self.last_ms > event.at_ms or (self.last_ms == event.at_ms and self.events[-1].order > event.order)
 
     def append(self, event: TicketEvent) -> None:
         """Add an event that is later than all others."""
@@ -91,14 +91,14 @@ class History(Sequence[TicketEvent]):
         if self._encoded is not None:
             self._encoded += _encode(event)
         self._count += 1
-        self.last_order = event.order
+        self.last_ms = event.at_ms
 
     def pop(self) -> TicketEvent:
         """Take the newest event out again."""
         event = self.events.pop()
         self._encoded = None
         self._count -= 1
-        self.last_order = self.events[-1].order if self._count else _NO_ORDER
+        self.last_ms = self.events[-1].at_ms if self._count else _NO_INSTANT_MS
         return event
 
     def index_of(self, uid: int) -> int | None:

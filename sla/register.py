@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
+from sla.availability import Availability
 from sla.calendar import ElapsedCalendar, WorkCalendar
 from sla.contract import Contract, ContractType, Target, TimeBase
 from sla.errors import ContractError
@@ -38,7 +39,7 @@ class Register:
     Raises
     ------
     ContractError
-        If a target's calendar is not there or a target id is used by two contracts.
+        If a calendar is not there, or the id of a target or of an availability objective is used by two contracts.
     """
 
     def __init__(self, contracts: Iterable[Contract] = (), calendars: Mapping[str, WorkCalendar] | None = None) -> None:
@@ -59,6 +60,10 @@ class Register:
                 if target.calendar not in self.calendars:
                     raise ContractError(f"{contract.id}: target {target.id!r}: no calendar {target.calendar!r}")
                 self._add(target)
+        self._availabilities = self._collected_availabilities(owner_of)
+        self._of_service: dict[str, list[Availability]] = defaultdict(list)
+        for availability in self._availabilities:
+            self._of_service[availability.service].append(availability)
         instants = {target.effective_from_ms for target in self._ordered}
         instants |= {target.effective_until_ms for target in self._ordered}
         self._boundaries = sorted(instants)
@@ -86,8 +91,35 @@ class Register:
             for value in values:
                 self._by_field[name, value].add(number)
 
+    def _collected_availabilities(self, owner_of: dict[str, str]) -> tuple[Availability, ...]:
+        collected: list[Availability] = []
+        target_ids = set(owner_of)
+        for contract in sorted(self.contracts.values(), key=lambda contract: contract.id):
+            for availability in contract.availabilities:
+                if availability.id in target_ids or owner_of.setdefault(availability.id, contract.id) != contract.id:
+                    owner = owner_of[availability.id]
+                    raise ContractError(f"objective {availability.id!r} stands in {owner} and in {contract.id}")
+                if availability.hours is not None and availability.hours not in self.calendars:
+                    raise ContractError(f"{contract.id}: {availability.id!r}: no calendar {availability.hours!r}")
+                collected.append(availability)
+        return tuple(sorted(collected, key=lambda of: (of.id, of.effective_from_ms, of.revision)))
+
     def __len__(self) -> int:
         return len(self._ordered)
+
+    @property
+    def availabilities(self) -> tuple[Availability, ...]:
+        """Availability objectives of all signed revisions, by id, then by their time of effect."""
+        return self._availabilities
+
+    @property
+    def services(self) -> frozenset[str]:
+        """Services that some availability objective is about."""
+        return frozenset(self._of_service)
+
+    def availabilities_of(self, service: str) -> tuple[Availability, ...]:
+        """Return the availability objectives of a service, of all signed revisions, by id and time of effect."""
+        return tuple(self._of_service.get(service, ()))
 
     @property
     def targets(self) -> tuple[Target, ...]:

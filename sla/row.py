@@ -45,7 +45,8 @@ class _Body(msgspec.Struct, array_like=True, gc=False):
     clocks: list[Clock]
     register_version: int
     events: int
-    last_order: tuple[int, int, int, int]
+    last_ms: int
+    passed_ms: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -61,7 +62,16 @@ def encode_row(ticket: Ticket, due_ms: int) -> bytes:
     states = [_packed(clock.target_id, clock.phase, clock.alerts) for clock in ticket.clocks if clock.phase <= _PAUSED]
     del states[_LONGEST_CLOCK_LIST:]
     history = ticket.history
-    body = _encode(_Body(ticket.attributes, ticket.clocks, ticket.register_version, len(history), history.last_order))
+    body = _encode(
+        _Body(
+            ticket.attributes,
+            ticket.clocks,
+            ticket.register_version,
+            len(history),
+            history.last_ms,
+            ticket.passed_ms,
+        )
+    )
     head = _HEAD.pack(ROW_FORMAT, len(states), ticket.register_version, due_ms, len(body))
     return b"".join((head, *states, body, history.encoded))
 
@@ -78,8 +88,8 @@ def decode_row(row: bytes) -> Ticket:
     start = _HEAD.size + row[1] * _CLOCK.size
     end = start + _HEAD.unpack_from(row)[4]
     body = _decode(row[start:end])
-    history = History(encoded=row[end:], count=body.events, last_order=body.last_order)
-    return Ticket(history, body.attributes, body.clocks, body.register_version)
+    history = History(encoded=row[end:], count=body.events, last_ms=body.last_ms)
+    return Ticket(history, body.attributes, body.clocks, body.register_version, body.passed_ms)
 
 
 def due_of(row: bytes) -> tuple[int, int]:

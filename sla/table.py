@@ -101,17 +101,27 @@ class DueTable:
         return np.concatenate((before, np.array(first, dtype=np.intp)))
 
     def make_due(self, keys: Iterable[bytes]) -> None:
-        """Make rows due at once, before all others: they have to be folded again.
+        """Make rows due at once, before all others, in the order in which they would have been due.
 
-        Each gets an instant of its own, ascending by key: a million rows due at one instant would have to be ordered
-        anew by every sweep.
+        They have to be folded again, and a million rows take a while: those whose clocks change colour next go first.
+        Each gets an instant of its own: rows due at one instant would have to be ordered anew by every sweep.
         """
-        ascending = sorted(keys)
-        first_ms = -len(ascending)
-        for number, key in enumerate(ascending):
-            self._due[self._slot_of[key]] = first_ms + number
-        if ascending:
-            self._earliest_ms = min(self._earliest_ms, first_ms)
+        self._make_due(np.fromiter((self._slot_of[key] for key in keys), dtype=np.intp))
+
+    def make_all_due(self, but: Iterable[bytes] = ()) -> None:
+        """Make all rows due at once, as :meth:`make_due` does, but for those of some keys."""
+        is_meant = np.ones(len(self._keys), dtype=np.bool_)
+        is_meant[self._free] = False
+        is_meant[[slot for key in but if (slot := self._slot_of.get(key)) is not None]] = False
+        self._make_due(np.flatnonzero(is_meant))
+
+    def _make_due(self, slots: NDArray[np.intp]) -> None:
+        if not len(slots):
+            return
+        column = np.frombuffer(self._due, dtype=np.int64)
+        column[slots[np.argsort(column[slots], kind="stable")]] = np.arange(-len(slots), 0)
+        del column  # an exported buffer can't grow
+        self._earliest_ms = min(self._earliest_ms, -len(slots))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, row) of every row."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
@@ -75,13 +75,14 @@ class Added(Enum):
     DUPLICATE = "duplicate"
 
 
-def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: list[Clock]) -> Added:
+def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: list[Clock] | None) -> Added:
     """Add one event to a ticket and bring its clocks up to date.
 
     Parameters
     ----------
-    dropped : list of Clock
-        Receives the clocks that a refold showed never to have been, for the caller to retract.
+    dropped : list of Clock or None
+        Receives the clocks that a refold showed never to have been, for the caller to retract. None leaves the fold to
+        the caller: an event out of order is put into the history, the clocks stay as they were.
 
     Notes
     -----
@@ -96,10 +97,14 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
         known = history[index]
         if known == event or _content(known) > _content(event):
             return Added.DUPLICATE
-        dropped += _refold_with(ticket, [*history[:index], *history[index + 1 :]], event, register)
-        return Added.OUT_OF_ORDER
-    if history.last_order > event.order or event.at_ms < ticket.passed_ms:
-        dropped += _refold_with(ticket, history.events, event, register)
+    if index is not None or history.ends_after(event) or event.at_ms < ticket.passed_ms:
+        ticket.history = _history_with(history, index, event)
+        if dropped is not None:
+            try:
+                dropped += refold(ticket, register)
+            except BaseException:
+                ticket.history = history
+                raise
         return Added.OUT_OF_ORDER
     history.append(event)
     try:
@@ -111,15 +116,26 @@ def add_event(ticket: Ticket, event: TicketEvent, register: Register, dropped: l
     return Added.IN_ORDER
 
 
-def _refold_with(ticket: Ticket, others: list[TicketEvent], event: TicketEvent, register: Register) -> list[Clock]:
-    before = ticket.history
+def insert_event(ticket: Ticket, event: TicketEvent) -> Added:
+    """Add one event to the history of a ticket whose clocks are to be folded again anyhow."""
+    history = ticket.history
+    index = history.index_of(event.uid)
+    if index is None and not history.ends_after(event):
+        history.append(event)
+        return Added.IN_ORDER
+    if index is not None:
+        known = history[index]
+        if known == event or _content(known) > _content(event):
+            return Added.DUPLICATE
+    ticket.history = _history_with(history, index, event)
+    return Added.OUT_OF_ORDER
+
+
+def _history_with(history: History, replaced: int | None, event: TicketEvent) -> History:
+    """Return a history with an event in its place, without the one at index ``replaced``."""
+    others = history.events if replaced is None else [*history[:replaced], *history[replaced + 1 :]]
     place = bisect_right(others, event.order, key=_order)
-    ticket.history = History((*others[:place], event, *others[place:]))
-    try:
-        return refold(ticket, register)
-    except BaseException:
-        ticket.history = before
-        raise
+    return History((*others[:place], event, *others[place:]))
 
 
 def refold(ticket: Ticket, register: Register) -> list[Clock]:
@@ -176,8 +192,9 @@ def pass_time(ticket: Ticket, register: Register, now_ms: int) -> int:
 def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
     """Advance the clocks by the newest event, which already stands last in the history."""
     attributes = ticket.attributes
-    changed = rematch = False
+    changed = rematch = brings_date = False
     if event.changes:
+        brings_date = not _date_fields(register).isdisjoint(event.changes)
         watched = register.watched_fields
         for name, value in event.changes.items():
             if name in watched and attributes.get(name) != value:
@@ -223,7 +240,7 @@ def advance(ticket: Ticket, event: TicketEvent, register: Register) -> None:
             continue
         if changed or not target.pause_is_a_state:
             _pause_or_resume(clock, target, calendar, reaction, attributes, at_ms)
-    if rematch or register.may_start_at(kind):
+    if rematch or brings_date or register.may_start_at(kind):
         for slot, target in register.winners(attributes, at_ms).items():
             if slot in busy:
                 continue
@@ -295,6 +312,12 @@ def _start_earlier(ticket: Ticket, clock: Clock, target: Target, calendar: WorkC
             earlier = _follow(earlier, target, calendar, past, attributes)
     earlier.published, earlier.alerts, earlier.alerted_level = clock.published, clock.alerts, clock.alerted_level
     ticket.clocks[ticket.clocks.index(clock)] = earlier
+
+
+@lru_cache(maxsize=16)
+def _date_fields(register: Register) -> frozenset[str]:
+    """Return the ticket fields that hold dates on which targets are due."""
+    return frozenset(target.date_field for target in register.targets if target.date_field is not None)
 
 
 def _end_of(target: Target, event: TicketEvent, attributes: dict[str, str]) -> Phase | None:

@@ -98,6 +98,7 @@ async def _receiver(kafka: Broker, prefix: str, tmp_path: Path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--mapping", "config/mappings/jira.yaml", "--secret-file", secret, "--port", str(port)]
+    options += ["--refused-dir", tmp_path / "refused"]
     process = await _start(kafka, prefix, "receive", *options)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -134,6 +135,8 @@ async def test_a_webhook_that_was_answered_is_in_kafka_and_the_receiver_leaves_i
         async with session.post("/webhooks/jira", data=b"{}", headers=_signed(b"{}")) as response:
             assert response.status == 422
             assert "ticket: gives nothing, expected the ticket id" in (await response.json())["faults"]
+        kept = (tmp_path / "refused" / "jira.jsonl").read_text(encoding="utf-8")
+        assert json.loads(kept) == {"_request": {"query": {}}}
 
         records = await _records(kafka, topic)
         assert _judged(records) == [("DESK-22", word) for word in ("created", "responded", "resolved", "resolved")]

@@ -16,7 +16,7 @@ from tests.property.strategies import FIRST_MONDAY_MS, TICKET_DAYS, registers, t
 
 pytestmark = pytest.mark.property
 
-THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 END_MS = FIRST_MONDAY_MS + (TICKET_DAYS + 2) * DAY_MS
 
 

@@ -539,8 +539,22 @@ class Process:
         return event
 
     async def settle(self) -> None:
-        """Wait until everything handed over is processed, written, told and acknowledged."""
-        await asyncio.wait_for(self.stage.drain(), 5)
+        """Wait until everything handed over is processed, written, told and acknowledged.
+
+        Timers that a former process left due are swept by the ticks of this one.
+        """
+        async with asyncio.timeout(5):
+            await self.stage.drain()
+            while self.stage.is_ready and self._is_behind():
+                await asyncio.sleep(0.0005)
+                await self.stage.drain()
+
+    def _is_behind(self) -> bool:
+        return any(
+            isinstance(runner.processor, Counting)
+            and any(due_ms <= runner.processor.now_ms for due_ms, _ in runner.processor.timers)
+            for runner in self.stage.runners.values()
+        )
 
 
 def records(*values: str, first: int = 0) -> list[Record]:

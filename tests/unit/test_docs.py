@@ -17,7 +17,16 @@ import yaml
 
 from cli.main import app
 from config.calendar_model import CalendarModel, HolidaysModel, HoursModel
-from config.contract_model import ContractModel, ObjectiveModel, ReopenModel, RevisionModel, TargetModel, WarnModel
+from config.availability_model import AvailabilityModel, GoodWhenModel
+from config.contract_model import (
+    ContractModel,
+    ObjectiveModel,
+    PartiesModel,
+    ReopenModel,
+    RevisionModel,
+    TargetModel,
+    WarnModel,
+)
 from config.loader import load_agreements
 from config.settings import variable_names
 from export.catalogue import CATALOGUE, LABEL_MEANINGS
@@ -296,7 +305,8 @@ def test_every_outcome_of_a_verdict_is_explained():
 @pytest.mark.parametrize(
     "model",
     [
-        *(ContractModel, RevisionModel, TargetModel, ObjectiveModel, ReopenModel, WarnModel),
+        *(ContractModel, PartiesModel, RevisionModel, TargetModel, ObjectiveModel, ReopenModel, WarnModel),
+        *(AvailabilityModel, GoodWhenModel),
         *(CalendarModel, HoursModel, HolidaysModel),
     ],
     ids=lambda model: model.__name__,

@@ -7,11 +7,15 @@ import json
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiokafka.errors import KafkaTimeoutError
+from typer.testing import CliRunner
 
+from cli.main import app
+from cli.refused_bodies import RefusedBodies
 from cli.webhook_receiver import Endpoint, ReceiverState, create_receiver
 from config.mapping_model import MappingModel, load_mapping
 from export.receiver_metrics import ReceiverMetrics
@@ -45,13 +49,13 @@ def a_mapper(**fields: object) -> WebhookMapper:
 
 
 @asynccontextmanager
-async def receiver(kafka: Kafka, state: ReceiverState | None = None, **options: int):
+async def receiver(kafka: Kafka, state: ReceiverState | None = None, **options: Any):
     jira = WebhookMapper(load_mapping(ROOT / "config" / "mappings" / "jira.yaml"))
     endpoints = {
         "jira": Endpoint(jira, (b"old", SECRET)),
         "open": Endpoint(a_mapper(ignore=["ping"]), ()),
     }
-    app = create_receiver(
+    application = create_receiver(
         endpoints,
         kafka.publish,
         now_ms=lambda: 0,
@@ -59,7 +63,7 @@ async def receiver(kafka: Kafka, state: ReceiverState | None = None, **options: 
         state=state or ReceiverState(),
         **options,
     )
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(TestServer(application)) as client:
         yield client
 
 
@@ -143,7 +147,7 @@ async def test_a_secret_that_is_about_to_go_is_still_taken():
         (
             b'{"key": "%s", "at": "2026-01-01T00:00:00Z"}' % (b"A" * 70_000),
             422,
-            "workers would refuse what the mapping makes of this body",
+            "the mapping can't be applied to this body",
         ),
     ],
 )
@@ -156,6 +160,45 @@ async def test_a_body_that_cannot_be_used_is_told_why(body, status, told):
         assert document["error"].startswith(told)
         assert bool(document.get("faults")) == (status == 422), document
         assert not kafka.events
+
+
+async def test_a_refused_body_is_kept_for_a_mapping_that_is_corrected(tmp_path):
+    kafka = Kafka()
+    folder = tmp_path / "refused"
+    async with receiver(kafka, keep_refused=RefusedBodies(folder).keep) as client:
+        for sent in ({"key": "A", "at": "yesterday"}, {"key": "B"}, ["C"]):
+            response = await client.post("/webhooks/open?event=reopened", json=sent)
+            assert (await response.json())["error"] == "the mapping can't be applied to this body; it is kept"
+        assert (await client.post("/webhooks/open", json={"key": "A", "at": "2026-01-01T00:00:00Z"})).status == 200
+
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("""\
+kind: Mapping
+id: open
+ticket: key
+at: at || '2026-01-01T00:00:00Z'
+events:
+  - {event: reopened, when: _request.query.event == 'reopened'}
+""")
+    done = CliRunner().invoke(app, ["events", "map", str(mapping), str(folder / "open.jsonl"), "--skip-faults"])
+    assert done.exit_code == 0
+    assert [json.loads(line)["ticket"] for line in done.stdout.splitlines()] == ["B"]
+    assert "2 bodies refused" in done.stderr
+
+
+async def test_refused_bodies_never_fill_the_disk(tmp_path):
+    bodies = RefusedBodies(tmp_path, largest_file_bytes=150)
+    kept = [await bodies.keep("m", {"a": "x" * 20}, {}) for _ in range(4)]
+    assert kept == [True, True, False, False]
+    assert len((tmp_path / "m.jsonl").read_bytes()) <= 150
+
+
+async def test_a_body_that_cannot_be_kept_is_still_answered(tmp_path):
+    bodies = RefusedBodies(tmp_path)
+    (tmp_path / "open.jsonl").mkdir()
+    async with receiver(Kafka(), keep_refused=bodies.keep) as client:
+        response = await client.post("/webhooks/open", json={"key": "A"})
+        assert (response.status, (await response.json())["error"]) == (422, "the mapping can't be applied to this body")
 
 
 async def test_a_body_that_is_ignored_is_taken_without_events():

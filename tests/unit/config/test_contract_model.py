@@ -227,7 +227,7 @@ def test_zero_is_due_at_once() -> None:
     ("fields", "path", "message"),
     [
         ({"warn": {"probability": {"page": 0.7}}}, "warn.probability", "not supported by this release"),
-        ({"availability": []}, "availability", "not supported by this release"),
+        ({"availability": []}, "availability", "unknown field"),
         ({"by": {"at": "17:00"}}, "by.field", "missing: the ticket field that holds the date"),
         (
             {"by": {"field": "last_day", "at": "noon"}},

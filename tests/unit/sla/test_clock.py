@@ -134,6 +134,22 @@ def test_stop_one_millisecond_after_the_deadline_is_breached() -> None:
     assert verdict.stop_ms == at("mon 17:00:00.001")
 
 
+@pytest.mark.parametrize(
+    ("deadline_at", "due", "result"),
+    [(DeadlineAt.CLOSE, "mon 17:00", Result.BREACHED), (DeadlineAt.NEXT_OPEN, "tue 09:00", Result.MET)],
+)
+def test_stop_after_the_close_that_used_up_the_target_is_judged_by_the_deadline_that_was_promised(
+    deadline_at: DeadlineAt, due: str, result: Result
+) -> None:
+    of = target(within="8bh", deadline_at=deadline_at)
+    clock = started("mon 09:00", of)
+    assert ended(clock, "mon 20:00", of=of) is result
+    verdict = clocks.verdict_of(clock, "INC-1", of, at("mon 20:00"), SETTLE_MS)
+    assert verdict is not None
+    assert verdict.consumed_ms == verdict.target_ms == 8 * HOUR_MS, "the same under either"
+    assert verdict.deadline_ms == at(due)
+
+
 def test_stop_one_millisecond_after_the_close_is_met_if_due_at_the_next_opening() -> None:
     next_open = target(within="8bh", deadline_at=DeadlineAt.NEXT_OPEN)
     clock = started("mon 09:00", next_open)

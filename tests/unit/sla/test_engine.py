@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sla.buckets import BUCKET_FORMAT
+from sla.clock import Clock
 from sla.contract import Reopen
 from sla.engine import SWEEP_LIMIT, EngineLimits, TicketEngine
 from sla.events import LATEST_EVENT_MS, Reason, TicketEvent
 from sla.outcome import AlertKind, AlertState, Result
 from sla.register import Register
 from sla.row import RowFormatError, decode_row
+from sla.ticket import Ticket, refold
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.domain import OFFICE, SETTLE_MS, Monitor, at, by_priority, event, register, target
 
@@ -760,3 +762,101 @@ def test_the_latest_event_there_may_be_has_a_deadline() -> None:
     desk = monitor(register(target(within="2000bh"), target("elapsed", metric="elapsed", within="3650d")))
     desk.knows("INC-1", event("created", LATEST_EVENT_MS), now=LATEST_EVENT_MS)
     assert [clock.deadline_ms > LATEST_EVENT_MS for clock in desk.ticket("INC-1").clocks] == [True, True]
+
+
+# --- folding once ----------------------------------------------------------------------------------------------------
+
+
+class Folds:
+    """Counts how often the engine folds a history from its start, and lets that fail."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.fails = False
+        patch.setattr("sla.engine.refold", self.refold)
+
+    def refold(self, ticket: Ticket, of: Register) -> list[Clock]:
+        self.count += 1
+        if self.fails:
+            raise ZeroDivisionError("division by zero")
+        return refold(ticket, of)
+
+
+@pytest.fixture
+def folds(monkeypatch: pytest.MonkeyPatch) -> Folds:
+    return Folds(monkeypatch)
+
+
+FLOOD = [event("updated", at("mon 09:00") + number * MINUTE_MS, number=str(number)) for number in range(1, 120)]
+
+
+def test_flood_of_events_out_of_order_on_one_ticket_folds_it_once_a_step(folds: Folds) -> None:
+    ordered = monitor()
+    ordered.knows("INC-1", CREATED, *FLOOD, event("resolved", "mon 12:00"), now="tue 09:00")
+    assert folds.count == 0
+    desk = monitor()
+    desk.hears("INC-1", CREATED)
+    desk.hears("INC-1", event("resolved", "mon 12:00"), *reversed(FLOOD), event("updated", "mon 12:30"), *FLOOD[:5])
+    assert folds.count == 1
+    desk.hears("INC-1", *FLOOD[:5])
+    assert folds.count == 1, "what is known already folds nothing"
+    ordered.hears("INC-1", event("updated", "mon 12:30"))
+    desk.passes("tue 09:00")
+    assert desk.last == ordered.last
+    assert desk.counted == ordered.counted
+    assert desk.ticket("INC-1").history == ordered.ticket("INC-1").history
+    assert desk.counts["out-of-order"] == len(FLOOD)
+    assert desk.counts["duplicate"] == 10
+
+
+def test_what_becomes_due_between_events_out_of_order_of_one_step_is_told(folds: Folds) -> None:
+    desk = monitor()
+    desk.engine.apply("INC-1", event("updated", "mon 10:00"))
+    desk.engine.apply("INC-1", CREATED)
+    desk.engine.advance_to(at("mon 18:00"))
+    desk.engine.apply("INC-1", event("updated", "mon 09:30"))
+    desk.take(desk.engine.finish())
+    assert desk.result(CLOCK) is Result.BREACHED
+    assert folds.count == 2
+
+
+def test_ticket_is_shown_as_of_its_newest_event_within_a_step() -> None:
+    desk = monitor()
+    desk.engine.apply("INC-1", event("resolved", "mon 10:00"))
+    desk.engine.apply("INC-1", CREATED)
+    assert [clock.cycle for clock in desk.ticket("INC-1").clocks] == [1]
+
+
+def test_register_that_comes_between_the_events_of_a_step_folds_its_tickets_once(folds: Folds) -> None:
+    desk = monitor()
+    desk.engine.apply("INC-1", event("updated", "mon 10:00"))
+    desk.engine.apply("INC-1", CREATED)
+    desk.engine.set_register(register(target(within="4bh")), 2)
+    desk.engine.apply("INC-1", event("updated", "mon 09:30"))
+    desk.take(desk.engine.finish())
+    assert folds.count == 1
+    desk.passes("mon 13:00:30")
+    assert desk.result(CLOCK) is Result.BREACHED
+
+
+def test_ticket_that_comes_back_after_its_retention_in_the_step_that_mended_its_order() -> None:
+    desk = monitor()
+    late = event("created", at("mon 10:00") + LIMITS.retention_ms)
+    desk.hears("INC-1", event("resolved", "mon 10:00"), CREATED, late)
+    assert [entry.event for entry in desk.ticket("INC-1").history] == ["created"]
+    assert desk.result(CLOCK) is Result.MET
+
+
+def test_events_out_of_order_that_can_not_be_folded_are_kept_with_their_ticket_and_folded_later(folds: Folds) -> None:
+    desk = monitor()
+    desk.hears("INC-1", CREATED)
+    folds.fails = True
+    outcome = desk.hears("INC-1", event("resolved", "mon 12:00"), event("updated", "mon 10:00"))
+    assert [fault.ticket for fault in outcome.faults] == ["INC-1"]
+    assert desk.rejected == []
+    desk.restarts()
+    assert [entry.event for entry in desk.ticket("INC-1").history] == ["created", "updated", "resolved"]
+    folds.fails = False
+    desk.passes("mon 13:00")
+    assert desk.result(CLOCK) is Result.MET
+    assert desk.engine.set_aside == []

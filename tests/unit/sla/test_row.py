@@ -7,6 +7,7 @@ from zlib import crc32
 import pytest
 
 from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Published
+from sla.history import History
 from sla.row import (
     AT_RISK_BIT,
     BREACHED_BIT,
@@ -38,6 +39,18 @@ def test_row_gives_back_the_ticket() -> None:
     row = encode_row(ticket, 12)
     assert decode_row(row) == ticket
     assert due_of(row) == (7, 12)
+
+
+def test_every_field_of_a_ticket_is_in_its_row() -> None:
+    ticket = some_ticket()
+    ticket.passed_ms = 5
+    unlike = Ticket(History(), {}, [], 0)
+    for name in Ticket.__struct_fields__:
+        assert getattr(ticket, name) != getattr(unlike, name), f"{name}: nothing would be told here"
+    again = decode_row(encode_row(ticket, 12))
+    assert {name: getattr(again, name) for name in Ticket.__struct_fields__} == {
+        name: getattr(ticket, name) for name in Ticket.__struct_fields__
+    }
 
 
 def test_header_tells_of_every_active_clock_whether_it_is_paused_at_risk_or_breached() -> None:

@@ -62,13 +62,29 @@ def test_removed_row_is_gone_and_its_place_is_taken_by_the_next_new_one() -> Non
     assert of.due(100, 10) == [b"b", b"c"]
 
 
-def test_rows_made_due_come_before_all_others_by_key() -> None:
+def test_rows_made_due_come_before_all_others_and_keep_their_order() -> None:
     of = table(c=5, a=NEVER, b=1)
     of.make_due([b"c", b"a"])
-    assert of.due(0, 10) == [b"a", b"c"]
-    assert of.due(1, 10) == [b"a", b"c", b"b"]
+    assert of.due(0, 10) == [b"c", b"a"]
+    assert of.due(1, 10) == [b"c", b"a", b"b"]
     of.make_due([])
-    assert of.due(1, 1) == [b"a"]
+    assert of.due(1, 1) == [b"c"]
+
+
+def test_all_rows_made_due_but_some_keep_their_order_and_rows_that_are_gone_stay_away() -> None:
+    of = table(a=NEVER, b=50, c=7, d=6, e=40)
+    of.remove(b"c")
+    of.make_all_due(but=[b"b", b"new"])
+    assert of.due(0, 10) == [b"d", b"e", b"a"]
+    assert of.due(50, 10) == [b"d", b"e", b"a", b"b"]
+    of.put(b"f", b"row", 45)
+    assert of.due(50, 10) == [b"d", b"e", b"a", b"f", b"b"]
+
+
+def test_nothing_is_made_due_in_an_empty_table() -> None:
+    of = table()
+    of.make_all_due()
+    assert of.due(NEVER, 10) == []
 
 
 def test_table_can_grow_after_it_was_swept() -> None:

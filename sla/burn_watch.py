@@ -1,0 +1,137 @@
+"""Burn-rate alerts through time: one objective judged minute by minute, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sla.budget import Budget, budget_at
+from sla.burn_rate import NONE_FIRING, BurnPolicy, Firing, Severity, judge, may_fire, severities
+from sla.contract import Window
+from sla.minute_counts import MinuteSums
+from sla.outcome import AlertState
+from sla.units import MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an objective promised in some span of time.
+
+    Attributes
+    ----------
+    from_ms, until_ms : int
+        While these terms are in force, half-open, UTC epoch ms.
+    told_ms : int or None
+        How much time one told minute stands for, see :func:`sla.burn_rate.judge`.
+    """
+
+    attain: Fraction
+    window: Window
+    from_ms: int
+    until_ms: int
+    told_ms: int | None = MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class BurnChange:
+    """The pairs that fire changed.
+
+    Attributes
+    ----------
+    at_ms : int
+        The instant of the decision: the end of the minute that brought it.
+    budget : Budget
+        Of the objective's window at that instant.
+    """
+
+    at_ms: int
+    firing: Firing
+    budget: Budget
+
+
+def judge_minutes(
+    policy: BurnPolicy,
+    terms: Terms,
+    counts: MinuteSums,
+    after_ms: int,
+    until_ms: int,
+    observed_from_ms: int,
+    firing: Firing = NONE_FIRING,
+) -> Iterator[BurnChange]:
+    """Judge every whole minute in ``(after, until]``; yield where the pairs that fire change.
+
+    Parameters
+    ----------
+    firing : frozenset of str
+        Pairs that fired at ``after_ms``.
+    """
+    if not firing and not may_fire(policy, terms.attain, counts, after_ms, until_ms):
+        return
+    least = 1 if terms.attain == 1 else max(1, policy.min_bad_events)
+    longest_ms = policy.longest_ms
+    first = after_ms // MINUTE_MS + 1
+    for minute in range(first, until_ms // MINUTE_MS + 1):
+        now_ms = minute * MINUTE_MS
+        if not firing and counts.sums(now_ms - longest_ms, now_ms).bad < least:
+            continue
+        budget = budget_at(terms.attain, terms.window, counts, now_ms, observed_from_ms)
+        found = judge(policy, budget, counts, now_ms, firing, told_ms=terms.told_ms)
+        if found != firing:
+            firing = found
+            yield BurnChange(now_ms, firing, budget)
+
+
+def severity_changes(policy: BurnPolicy, before: Firing, after: Firing) -> Iterator[tuple[Severity, AlertState]]:
+    """Yield which severities begin to fire or are over, pages first."""
+    was, is_now = severities(policy, before), severities(policy, after)
+    for severity in Severity:
+        if (severity in was) != (severity in is_now):
+            yield severity, AlertState.FIRING if severity in is_now else AlertState.RESOLVED
+
+
+@dataclass(frozen=True, slots=True)
+class BurnEvent:
+    """One change of one alert."""
+
+    severity: Severity
+    state: AlertState
+    at_ms: int
+    budget: Budget
+
+
+def replay(
+    policy: BurnPolicy, terms: Iterable[Terms], counts: MinuteSums, observed_from_ms: int, until_ms: int
+) -> Iterator[BurnEvent]:
+    """Judge an objective under its terms, one after the other, from its first observation to an instant.
+
+    An objective that is not promised any more burns no more: its alerts resolve when its last terms end.
+
+    Parameters
+    ----------
+    terms : iterable of Terms
+        Ascending, not overlapping.
+    observed_from_ms : int
+        The first minute observed.
+    """
+    firing = NONE_FIRING
+    last: tuple[Terms, Budget] | None = None
+    for each in terms:
+        begin_ms = max(each.from_ms, observed_from_ms)
+        end_ms = min(each.until_ms, until_ms)
+        if last is not None and firing and last[0].until_ms < each.from_ms:
+            yield from _ended(policy, firing, *last)
+            firing = NONE_FIRING
+        for change in judge_minutes(policy, each, counts, begin_ms, end_ms, observed_from_ms, firing):
+            for severity, state in severity_changes(policy, firing, change.firing):
+                yield BurnEvent(severity, state, change.at_ms, change.budget)
+            firing = change.firing
+        if end_ms > begin_ms:
+            last = (each, budget_at(each.attain, each.window, counts, end_ms - end_ms % MINUTE_MS, observed_from_ms))
+    if last is not None and firing and last[0].until_ms <= until_ms:
+        yield from _ended(policy, firing, *last)
+
+
+def _ended(policy: BurnPolicy, firing: Firing, terms: Terms, budget: Budget) -> Iterator[BurnEvent]:
+    for severity, state in severity_changes(policy, firing, NONE_FIRING):
+        yield BurnEvent(severity, state, terms.until_ms, budget)

@@ -1,0 +1,433 @@
+"""Counts per minute, kept small: good and bad events of one objective over months, exact to the minute.
+
+Two forms of the same thing. :class:`MinuteRing` is for memory and state rows: an hour is a few runs of equal minutes in
+bytes, a day that is over is one string of bytes. :class:`MinuteColumn` is for many questions in a row: running sums
+over minutes, so that the sum of any span is two look-ups.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Final, NamedTuple, Protocol
+
+from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
+
+HOURS_A_DAY: Final = 24
+MINUTES_AN_HOUR: Final = 60
+
+_SUMS: Final = struct.Struct(">qqh")
+"""Head of a piece: good, bad, minutes told."""
+_LENGTHS: Final = struct.Struct(f">{HOURS_A_DAY}H")
+
+_GAP, _EVEN, _EVEN_WITH_BAD, _VARYING = range(4)
+"""Kinds of runs: nothing told; one count of good; one count of good and one of bad; good changes by the minute."""
+
+Minute = tuple[int, int]
+"""Good and bad events of one minute."""
+
+
+class Sums(NamedTuple):
+    """What a span of time holds.
+
+    Attributes
+    ----------
+    good, bad : int
+        Events.
+    minutes : int
+        Minutes of which something was told, be it that nothing happened.
+    """
+
+    good: int
+    bad: int
+    minutes: int
+
+    @property
+    def events(self) -> int:
+        """All events."""
+        return self.good + self.bad
+
+
+class MinuteSums(Protocol):
+    """Anything that can add up minutes."""
+
+    def sums(self, start_ms: int, end_ms: int) -> Sums:
+        """Return the sums of the minutes that begin in ``[start, end)``, UTC epoch ms."""
+
+
+NOTHING: Final = Sums(0, 0, 0)
+
+
+class MinuteRing:
+    """Counts by minute over months, in few bytes.
+
+    Hours stand alone until their day is sealed; then they are one piece. A correction of a sealed day rewrites that
+    piece. Nothing is rounded: the sum of any span of minutes is that of what was put in.
+
+    Attributes
+    ----------
+    bad_total : int
+        Bad events of all minutes kept: most objectives have none, and nothing has to be judged.
+    """
+
+    __slots__ = ("_changed", "_days", "_first_day", "_hours", "_open", "bad_total")
+
+    def __init__(self) -> None:
+        self._hours: dict[int, bytes] = {}
+        """Pieces of hours, by number of the hour since the epoch."""
+        self._first_day = 0
+        self._days: list[bytes | None] = []
+        """Pieces of sealed days from the first on: a list, for a dictionary would cost as much as most pieces."""
+        self._open: dict[int, list[Minute | None]] = {}
+        """Hours that are being written."""
+        self._changed: set[int] = set()
+        self.bad_total = 0
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def put(self, minute_ms: int, good: int, bad: int) -> None:
+        """Set the counts of the minute that begins at ``minute_ms``; they replace what was there."""
+        hour, place = divmod(minute_ms // MINUTE_MS, MINUTES_AN_HOUR)
+        minutes = self._open.get(hour)
+        if minutes is None:
+            minutes = self._open[hour] = _minutes_of(self._body_of(hour))
+        before = minutes[place]
+        minutes[place] = (good, bad)
+        self.bad_total += bad - (before[1] if before is not None else 0)
+        self._changed.add(hour)
+
+    def get(self, minute_ms: int) -> Minute | None:
+        """Return (good, bad) of a minute, None if nothing was told of it."""
+        hour, place = divmod(minute_ms // MINUTE_MS, MINUTES_AN_HOUR)
+        return self._minutes(hour)[place]
+
+    def load_hour(self, hour: int, piece: bytes) -> None:
+        """Take over the piece of an hour, as :meth:`changes` told it."""
+        self._hours[hour] = piece
+        self.bad_total += _SUMS.unpack_from(piece)[1]
+
+    def load_day(self, day: int, piece: bytes) -> None:
+        """Take over the piece of a sealed day."""
+        self._put_day(day, piece)
+        self.bad_total += _SUMS.unpack_from(piece)[1]
+
+    def changes(self) -> Iterator[tuple[bool, int, bytes]]:
+        """Yield what changed since the last call: (is a day, its number, its piece); hours are closed by this."""
+        days: dict[int, dict[int, list[Minute | None]]] = {}
+        for hour in sorted(self._changed):
+            minutes = self._open[hour]
+            day = hour // HOURS_A_DAY
+            if self._day(day) is not None:
+                days.setdefault(day, {})[hour % HOURS_A_DAY] = minutes
+            else:
+                piece = _piece(minutes)
+                self._hours[hour] = piece
+                yield False, hour, piece
+        self._changed.clear()
+        self._open.clear()
+        for day, changed in days.items():
+            bodies = _bodies_of(self._day(day))
+            for place, minutes in changed.items():
+                bodies[place] = _body(minutes)
+            piece = _day_piece(bodies)
+            self._put_day(day, piece)
+            yield True, day, piece
+
+    def seal(self, day: int) -> tuple[bytes, list[int]] | None:
+        """Make one piece of a day's hours: return it and the hours that are gone; None if there is nothing to do."""
+        first = day * HOURS_A_DAY
+        gone = [hour for hour in range(first, first + HOURS_A_DAY) if hour in self._hours]
+        if not gone or self._day(day) is not None:
+            return None
+        bodies = [b""] * HOURS_A_DAY
+        for hour in gone:
+            bodies[hour - first] = self._hours.pop(hour)[_SUMS.size :]
+        piece = _day_piece(bodies)
+        self._put_day(day, piece)
+        return piece, gone
+
+    def drop_before(self, minute_ms: int) -> tuple[list[int], list[int]]:
+        """Forget the days that end at or before an instant; return the hours and the sealed days that are gone."""
+        day = minute_ms // DAY_MS
+        hours = [hour for hour in self._hours if hour < day * HOURS_A_DAY]
+        for hour in hours:
+            self.bad_total -= _SUMS.unpack_from(self._hours.pop(hour))[1]
+        count = min(len(self._days), max(0, day - self._first_day))
+        days = []
+        for offset in range(count):
+            piece = self._days[offset]
+            if piece is not None:
+                self.bad_total -= _SUMS.unpack_from(piece)[1]
+                days.append(self._first_day + offset)
+        del self._days[:count]
+        self._first_day += count
+        return hours, days
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def sums(self, start_ms: int, end_ms: int) -> Sums:
+        """Return the sums of the minutes that begin in ``[start, end)``."""
+        first, last = -(-start_ms // MINUTE_MS), -(-end_ms // MINUTE_MS)
+        if last <= first:
+            return NOTHING
+        good = bad = told = 0
+        minute = first
+        while minute < last:
+            hour, place = divmod(minute, MINUTES_AN_HOUR)
+            if place == 0 and hour % HOURS_A_DAY == 0 and minute + DAY_MS // MINUTE_MS <= last and not self._open:
+                piece = self._day(hour // HOURS_A_DAY)
+                if piece is not None:
+                    of_day = _SUMS.unpack_from(piece)
+                    good, bad, told = good + of_day[0], bad + of_day[1], told + of_day[2]
+                    minute += DAY_MS // MINUTE_MS
+                    continue
+            until = min(last, (hour + 1) * MINUTES_AN_HOUR)
+            if until - minute == MINUTES_AN_HOUR and hour in self._hours and hour not in self._open:
+                of_hour = _SUMS.unpack_from(self._hours[hour])
+                good, bad, told = good + of_hour[0], bad + of_hour[1], told + of_hour[2]
+            elif self._has(hour):
+                for entry in self._minutes(hour)[place : place + until - minute]:
+                    if entry is not None:
+                        good += entry[0]
+                        bad += entry[1]
+                        told += 1
+            minute = until
+        return Sums(good, bad, told)
+
+    def minutes(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (minute_ms, good, bad) of the minutes told that begin in ``[start, end)``, ascending."""
+        first, last = -(-start_ms // MINUTE_MS), -(-end_ms // MINUTE_MS)
+        for hour in self._known_hours():
+            begin = hour * MINUTES_AN_HOUR
+            if begin + MINUTES_AN_HOUR <= first or begin >= last:
+                continue
+            for place, entry in enumerate(self._minutes(hour)):
+                if entry is not None and first <= begin + place < last:
+                    yield (begin + place) * MINUTE_MS, *entry
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The oldest minute told, UTC epoch ms."""
+        return next((minute_ms for minute_ms, _, _ in self.minutes(-(2**62), 2**62)), None)
+
+    def __bool__(self) -> bool:
+        return bool(self._hours or self._open or any(piece is not None for piece in self._days))
+
+    def open_days(self, before_ms: int) -> list[int]:
+        """Return the days that end at or before an instant and are not sealed yet."""
+        day = before_ms // DAY_MS
+        return sorted({hour // HOURS_A_DAY for hour in self._hours if hour // HOURS_A_DAY < day})
+
+    # --- pieces ----------------------------------------------------------------------------------------------------
+
+    def _known_hours(self) -> list[int]:
+        hours = self._hours.keys() | self._open.keys()
+        for offset, piece in enumerate(self._days):
+            if piece is not None:
+                first = (self._first_day + offset) * HOURS_A_DAY
+                hours |= {first + place for place, length in enumerate(_lengths_of(piece)) if length}
+        return sorted(hours)
+
+    def _has(self, hour: int) -> bool:
+        return hour in self._open or hour in self._hours or self._day(hour // HOURS_A_DAY) is not None
+
+    def _minutes(self, hour: int) -> list[Minute | None]:
+        found = self._open.get(hour)
+        return _minutes_of(self._body_of(hour)) if found is None else found
+
+    def _body_of(self, hour: int) -> bytes:
+        piece = self._hours.get(hour)
+        if piece is not None:
+            return piece[_SUMS.size :]
+        day, place = divmod(hour, HOURS_A_DAY)
+        sealed = self._day(day)
+        if sealed is None:
+            return b""
+        lengths = _lengths_of(sealed)
+        begin = _SUMS.size + _LENGTHS.size + sum(lengths[:place])
+        return sealed[begin : begin + lengths[place]]
+
+    def _day(self, day: int) -> bytes | None:
+        offset = day - self._first_day
+        return self._days[offset] if 0 <= offset < len(self._days) else None
+
+    def _put_day(self, day: int, piece: bytes) -> None:
+        if not self._days:
+            self._first_day = day
+        if day < self._first_day:
+            self._days[:0] = [None] * (self._first_day - day)
+            self._first_day = day
+        offset = day - self._first_day
+        if offset >= len(self._days):
+            self._days += [None] * (offset + 1 - len(self._days))
+        self._days[offset] = piece
+
+
+class MinuteColumn:
+    """Running sums over minutes: built once, asked often.
+
+    Parameters
+    ----------
+    minutes : iterable of (minute_ms, good, bad)
+        Ascending; minutes that are left out were not told.
+    """
+
+    __slots__ = ("_bad", "_good", "_minutes")
+
+    def __init__(self, minutes: Iterable[tuple[int, int, int]]) -> None:
+        told = list(minutes)
+        self._minutes = array("q", (minute_ms for minute_ms, _, _ in told))
+        self._good = list(accumulate((good for _, good, _ in told), initial=0))
+        self._bad = list(accumulate((bad for _, _, bad in told), initial=0))
+
+    def sums(self, start_ms: int, end_ms: int) -> Sums:
+        """Return the sums of the minutes that begin in ``[start, end)``."""
+        low = bisect_left(self._minutes, start_ms)
+        high = bisect_left(self._minutes, end_ms, low)
+        return Sums(self._good[high] - self._good[low], self._bad[high] - self._bad[low], high - low)
+
+
+# --- bytes ---
+
+
+def _piece(minutes: list[Minute | None]) -> bytes:
+    return _head(_sums_of(minutes)) + _body(minutes)
+
+
+def _head(sums: Sums) -> bytes:
+    return _SUMS.pack(*sums)
+
+
+def _sums_of(minutes: list[Minute | None]) -> Sums:
+    told = [entry for entry in minutes if entry is not None]
+    return Sums(sum(good for good, _ in told), sum(bad for _, bad in told), len(told))
+
+
+def _day_piece(bodies: list[bytes]) -> bytes:
+    good = bad = told = 0
+    for body in bodies:
+        of_hour = _sums_of(_minutes_of(body)) if body else NOTHING
+        good, bad, told = good + of_hour[0], bad + of_hour[1], told + of_hour[2]
+    return _head(Sums(good, bad, told)) + _LENGTHS.pack(*map(len, bodies)) + b"".join(bodies)
+
+
+def _lengths_of(piece: bytes) -> tuple[int, ...]:
+    return _LENGTHS.unpack_from(piece, _SUMS.size)
+
+
+def _bodies_of(piece: bytes | None) -> list[bytes]:
+    assert piece is not None, "the day is sealed"
+    bodies, begin = [], _SUMS.size + _LENGTHS.size
+    for length in _lengths_of(piece):
+        bodies.append(piece[begin : begin + length])
+        begin += length
+    return bodies
+
+
+def _body(minutes: list[Minute | None]) -> bytes:
+    """Return an hour as runs: a number that says length and kind, then good (as a difference) and bad."""
+    out = bytearray()
+    before = 0
+    place = 0
+    while place < MINUTES_AN_HOUR:
+        entry = minutes[place]
+        end = place + 1
+        while end < MINUTES_AN_HOUR and minutes[end] == entry:
+            end += 1
+        if entry is None:
+            if end < MINUTES_AN_HOUR:
+                _write(out, (end - place) << 2 | _GAP)
+            place = end
+            continue
+        if entry[1]:
+            _write(out, (end - place) << 2 | _EVEN_WITH_BAD)
+            _write_signed(out, entry[0] - before)
+            _write_signed(out, entry[1])
+            before = entry[0]
+        elif end - place > 1:
+            _write(out, (end - place) << 2 | _EVEN)
+            _write_signed(out, entry[0] - before)
+            before = entry[0]
+        else:
+            goods = _varying(minutes, place)
+            end = place + len(goods)
+            _write(out, len(goods) << 2 | _VARYING)
+            for good in goods:
+                _write_signed(out, good - before)
+                before = good
+        place = end
+    return bytes(out)
+
+
+def _varying(minutes: list[Minute | None], place: int) -> list[int]:
+    """Return good of the minutes from a place on that have no bad events, up to where two equal ones begin a run."""
+    goods: list[int] = []
+    for index in range(place, MINUTES_AN_HOUR):
+        entry = minutes[index]
+        if entry is None or entry[1] or (index + 1 < MINUTES_AN_HOUR and minutes[index + 1] == entry):
+            break
+        goods.append(entry[0])
+    return goods
+
+
+def _minutes_of(body: bytes) -> list[Minute | None]:
+    minutes: list[Minute | None] = []
+    place = good = 0
+    while place < len(body):
+        tag, place = _read(body, place)
+        length, kind = tag >> 2, tag & 3
+        if kind == _GAP:
+            minutes += [None] * length
+        elif kind == _VARYING:
+            for _ in range(length):
+                change, place = _read_signed(body, place)
+                good += change
+                minutes.append((good, 0))
+        else:
+            change, place = _read_signed(body, place)
+            good += change
+            bad = 0
+            if kind == _EVEN_WITH_BAD:
+                bad, place = _read_signed(body, place)
+            minutes += [(good, bad)] * length
+    minutes += [None] * (MINUTES_AN_HOUR - len(minutes))
+    return minutes
+
+
+def _write(out: bytearray, number: int) -> None:
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+
+
+def _write_signed(out: bytearray, number: int) -> None:
+    _write(out, number << 1 if number >= 0 else (-number << 1) - 1)
+
+
+def _read(body: bytes, place: int) -> tuple[int, int]:
+    byte = body[place]
+    place += 1
+    if byte < 0x80:
+        return byte, place
+    number, shift = byte & 0x7F, 7
+    while True:
+        byte = body[place]
+        place += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, place
+        shift += 7
+
+
+def _read_signed(body: bytes, place: int) -> tuple[int, int]:
+    number, place = _read(body, place)
+    return (number + 1 >> 1) * -1 if number & 1 else number >> 1, place
+
+
+def hour_of(instant_ms: int) -> int:
+    """Return the number of the hour, since the epoch, that an instant lies in."""
+    return instant_ms // HOUR_MS
