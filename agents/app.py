@@ -1,10 +1,10 @@
-"""The composition root: settings in, a Faust app with its three stages out. Nothing is built at import."""
+"""The composition root: settings in, a Faust app with its four stages out. Nothing is built at import."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from agents.objective_processor import ObjectiveProcessor
 from agents.observer import MetricsObserver
 from agents.register_view import RegisterView
 from agents.ticket_processor import TicketProcessor
+from agents.uptime_processor import UptimeProcessor
 from agents.wall_present import WallPresent
 from config.settings import ClockMode, Settings
 from export.metrics import Metrics
@@ -24,7 +25,17 @@ from streams.sender import OutputSender
 from streams.stage import Stage
 from streams.state_rows import Position
 from streams.system_clock import now_ms
-from streams.topics import ALERTS, ALERTS_STATE, OBJECTIVES_STATE, ROLLUPS, TICKETS, TICKETS_STATE, Topics
+from streams.topics import (
+    ALERTS,
+    ALERTS_STATE,
+    OBJECTIVES_STATE,
+    ROLLUPS,
+    TICKETS,
+    TICKETS_STATE,
+    UPTIME,
+    UPTIME_STATE,
+    Topics,
+)
 
 
 @dataclass(slots=True)
@@ -32,6 +43,13 @@ class RegisterHolder:
     """The newest compiled register of the process; stages ask it before every step."""
 
     view: RegisterView | None = None
+    bring_up_to_date: Callable[[], Awaitable[None]] | None = None
+    """Returns when ``view`` has everything that is published by now; None without a reader."""
+
+    async def newest(self) -> None:
+        """Wait until ``view`` has everything that is published by now."""
+        if self.bring_up_to_date is not None:
+            await self.bring_up_to_date()
 
 
 @dataclass(slots=True)
@@ -41,12 +59,13 @@ class Application:
     Attributes
     ----------
     app : LaneApp
-    tickets, objectives, alerts : Stage
+    tickets, uptime, objectives, alerts : Stage
     """
 
     app: LaneApp
     topics: Topics
     tickets: Stage
+    uptime: Stage
     objectives: Stage
     alerts: Stage
     sender: OutputSender
@@ -56,7 +75,7 @@ class Application:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """All stages."""
-        return (self.tickets, self.objectives, self.alerts)
+        return (self.tickets, self.uptime, self.objectives, self.alerts)
 
 
 def create_app(
@@ -108,13 +127,14 @@ def create_app(
         agent_supervisor=mode.CrashingSupervisor,
         cython_optimizations=True,
     )
-    observer = MetricsObserver(metrics, topics.name(TICKETS), now_ms)
+    observer = MetricsObserver(metrics, topics.name(TICKETS), now_ms, topics.name(UPTIME))
     app.rebalance_observer = observer
     sender = OutputSender(client)
     register = RegisterHolder()
     name = worker or f"{socket.gethostname()}:{os.getpid()}"
 
-    wall_present = WallPresent(int(engine.settle_seconds * 1000), now_ms)
+    settle_ms = int(engine.settle_seconds * 1000)
+    of_wall_clock = engine.clock is ClockMode.WALL
     common: dict[str, Any] = {
         "partitions": settings.topics.partitions,
         "chunk_records": engine.chunk_records,
@@ -135,10 +155,24 @@ def create_app(
             source_topic=topics.name(TICKETS),
             state_topic=topics.name(TICKETS_STATE),
             make_processor=lambda partition: TicketProcessor(partition, topics, engine, observer),
-            now_of=wall_present if engine.clock is ClockMode.WALL else _moved_by_records,
+            now_of=WallPresent(settle_ms, now_ms) if of_wall_clock else _moved_by_records,
             tick_seconds=engine.sweep_interval_seconds,
             needs_watermarks=True,
             accept_loss=_accepted(accept_loss, topics.name(TICKETS)),
+            **common,
+        ),
+        uptime=Stage(
+            app,
+            name="uptime",
+            source_topic=topics.name(UPTIME),
+            state_topic=topics.name(UPTIME_STATE),
+            make_processor=lambda partition: UptimeProcessor(partition, topics, engine, observer),
+            # A present of its own: how long the broker was silent is told by each stage's watermarks.
+            now_of=WallPresent(settle_ms, now_ms) if of_wall_clock else _moved_by_records,
+            tick_seconds=engine.sweep_interval_seconds,
+            needs_watermarks=True,
+            accept_loss=_accepted(accept_loss, topics.name(UPTIME)),
+            newest_register=register.newest,
             **common,
         ),
         objectives=Stage(

@@ -9,9 +9,12 @@ from faust.types import TP
 from agents.alert_processor import AlertProcessor
 from agents.app import Application
 from agents.objective_processor import ObjectiveProcessor
+from agents.promises import Promises
 from agents.ticket_processor import TicketProcessor
+from agents.uptime_processor import UptimeProcessor
 from export.series import Gauge
 from sla.outcome import Result
+from sla.slices import SliceState
 from streams.partition import PartitionRunner
 from streams.stage import Stage
 
@@ -42,6 +45,7 @@ class Gauges:
         self._contracts: set[str] = set()
         self._former: dict[_Place, set[_Key]] = {}
         self._current: set[_Key] = set()
+        self._promises = Promises(application.metrics)
 
     def refresh(self) -> None:
         """Set all gauges; cheap enough for every scrape."""
@@ -52,6 +56,8 @@ class Gauges:
             topic = stage.source_topic
             runners = stage.runners
             metrics.partitions_assigned.labels(topic=topic).set(len(runners))
+            described = application.topics.of_name(topic)
+            metrics.partitions.labels(topic=topic).set(None if described is None else described.partitions)
             for partition, runner in runners.items():
                 owned.add((topic, partition))
                 self._flow(stage, topic, partition, runner)
@@ -88,11 +94,15 @@ class Gauges:
         match runner.processor:
             case TicketProcessor() as processor:
                 self._tickets(topic, partition, processor)
+            case UptimeProcessor() as processor:
+                self._services(topic, partition, processor)
             case ObjectiveProcessor() as processor:
                 self._objectives(topic, partition, processor)
             case AlertProcessor() as processor:
                 for name, count in processor.book.firing_by_name().items():
                     self._set(self._application.metrics.alerts_firing, (name, topic, str(partition)), count)
+                for of, count in processor.book.firing_by_team().items():
+                    self._set(self._application.metrics.team_alerts_firing, (*of, topic, str(partition)), count)
             case _:
                 raise TypeError(f"no gauges for {type(runner.processor).__name__}")
         for gauge, values in self._former.get((topic, partition), set()) - self._current:
@@ -113,6 +123,15 @@ class Gauges:
             self._set(metrics.clocks_open, labels, is_open)
             self._set(metrics.clocks_at_risk, labels, at_risk)
             self._set(metrics.clocks_breached_open, labels, breached)
+
+    def _services(self, topic: str, partition: int, processor: UptimeProcessor) -> None:
+        metrics = self._application.metrics
+        metrics.state_rows.labels(topic=topic, partition=partition).set(len(processor.engine))
+        for of in processor.engine.states():
+            objective = of.objective
+            labels = (objective.contract, objective.id, objective.service, topic, str(partition))
+            up = None if of.state is None else float(of.state == SliceState.GOOD)
+            self._set(metrics.service_up, labels, up)
 
     def _objectives(self, topic: str, partition: int, processor: ObjectiveProcessor) -> None:
         metrics = self._application.metrics
@@ -141,6 +160,7 @@ class Gauges:
         view = self._application.register.view
         if view is None:
             return
+        self._promises.refresh(view)
         contracts = set(view.register.contracts)
         for contract in self._contracts - contracts:
             self._application.metrics.forget_contract(contract)

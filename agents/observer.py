@@ -30,21 +30,31 @@ class TicketObserver(RecordObserver, Protocol):
         """Counters of a step: ``out-of-order``, ``unmatched``, ``corrections``, ``verdict:contract:target:result``."""
 
 
+class UptimeObserver(RecordObserver, Protocol):
+    """What the processor of uptime events tells beyond that."""
+
+    def uptime_counts(self, counts: Mapping[str, int]) -> None:
+        """Counters of a step: ``late``, ``rejudged``, ``feedback``."""
+
+
 class MetricsObserver:
     """Observer of the app, of stages, runners and processors.
 
     Parameters
     ----------
     metrics : Metrics
-    tickets_topic : str
-        Topic whose events the engine's counters are about.
+    tickets_topic, uptime_topic : str
+        Topics whose events the engines' counters are about.
     now_ms : callable
         The wall clock, for latencies against Kafka's timestamps.
     """
 
-    def __init__(self, metrics: Metrics, tickets_topic: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, metrics: Metrics, tickets_topic: str, now_ms: Callable[[], int], uptime_topic: str = "sla.uptime"
+    ) -> None:
         self._metrics = metrics
         self._tickets = tickets_topic
+        self._uptime = uptime_topic
         self._now_ms = now_ms
 
     # --- the app ---------------------------------------------------------------------------------------------------
@@ -119,3 +129,16 @@ class MetricsObserver:
                     self._metrics.verdicts_total.labels(contract=contract, target=target, result=result).inc(count)
                 case _:
                     raise ValueError(f"the engine counts {name!r}, which no metric knows")
+
+    def uptime_counts(self, counts: Mapping[str, int]) -> None:
+        """Count what a step of the availability engine found."""
+        for name, count in counts.items():
+            match name:
+                case "late":
+                    self._metrics.out_of_order_events_total.labels(topic=self._uptime).inc(count)
+                case "rejudged":
+                    self._metrics.rejudged_minutes_total.inc(count)
+                case "feedback":
+                    pass  # taken in, and not looked at by availability
+                case _:
+                    raise ValueError(f"the availability engine counts {name!r}, which no metric knows")

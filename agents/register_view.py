@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.documents import DocumentError, calendar_of, contract_of
+from sla.adjustment import Adjustment
 from sla.calendar import Calendar, WorkCalendar
 from sla.contract import Contract
 from sla.errors import SlaError
+from sla.events import Rejected
 from sla.register import Register
+from streams.adjustment_codec import decode_adjustment
 from streams.register_topics import DocumentKind, RegisterSnapshot
 
 
@@ -58,7 +61,14 @@ def compile_register(snapshot: RegisterSnapshot) -> RegisterView:
         else:
             contracts[name] = contract
             taken |= dict.fromkeys(_ids(contract), contract.id)
-    return RegisterView(dict(snapshot.offsets), Register(contracts.values(), calendars), tuple(faults))
+    adjustments: list[Adjustment] = []
+    for name, document in sorted(snapshot.of_kind(DocumentKind.ADJUSTMENT).items()):
+        adjustment = decode_adjustment(document, name.encode())
+        if isinstance(adjustment, Rejected):
+            faults.append(f"adjustment {name}: {adjustment.detail}")
+        else:
+            adjustments.append(adjustment)
+    return RegisterView(dict(snapshot.offsets), Register(contracts.values(), calendars, adjustments), tuple(faults))
 
 
 def _require_key(key: str, identity: str) -> None:

@@ -24,6 +24,7 @@ from export.alertmanager import AlertmanagerClient
 from export.health import CheckResult, EventLoopProbe, Health
 from export.metrics import Metrics
 from export.web import WebServer, create_web
+from streams.partition import has_reached
 from streams.register_topics import RegisterReader
 from streams.system_clock import now_ms
 from streams.topic_admin import require_no_differences
@@ -34,6 +35,7 @@ EXIT_DURABILITY = 70
 """Exit code after a step could not be made durable: start again, nothing is lost."""
 
 _FOLLOW_SECONDS = 0.25
+_REGISTER_POLL_SECONDS = 0.02
 
 
 def halt(error: BaseException) -> NoReturn:
@@ -75,6 +77,7 @@ async def run_worker(settings: Settings, accept_loss: frozenset[tuple[str, int]]
     app.conf.canonical_url = URL(settings.web.advertised_url or web.url)
     reader = RegisterReader(settings)
     await reader.start()
+    application.register.bring_up_to_date = lambda: _newest_register(application, reader)
     _put_register(application, compile_register(reader.snapshot()), metrics)
     pusher = Pusher(application.alerts, client, app.heartbeat_age_seconds, settings.kafka.session_timeout_seconds)
     stop = asyncio.Event()
@@ -153,6 +156,21 @@ async def _follow_register(application: Application, reader: RegisterReader, met
     while True:
         seen = await reader.next_change(seen)
         _put_register(application, compile_register(seen), metrics)
+
+
+async def _newest_register(application: Application, reader: RegisterReader) -> None:
+    """Return when the register in force has everything that is published by now."""
+    while True:
+        try:
+            published = await reader.published_offsets()
+        except KafkaError as error:
+            # Nothing may be refused for want of a contract meanwhile: wait for the broker.
+            log.warning("broker does not tell the end of the register", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_FOLLOW_SECONDS)
+            continue
+        while application.register.view is None or not has_reached(application.register.view, published):
+            await asyncio.sleep(_REGISTER_POLL_SECONDS)
+        return
 
 
 def _put_register(application: Application, view: RegisterView, metrics: Metrics) -> None:

@@ -50,11 +50,28 @@ Events = Annotated[
 def backtest(
     *,
     contracts: Contracts,
-    events: Events,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Tickets: XES, CSV or JSON lines (.xes .csv .jsonl .ndjson), also .gz; needs --out."
+        ),
+    ] = None,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(dir_okay=False, help="File for one JSON line per clock (.gz compresses); - is standard output."),
-    ],
+    ] = None,
+    uptime: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help='Services: JSON lines of {"service", "at", "good", "bad"}, the counts of the minute that begins at '
+            "`at`, also .gz; needs --alerts.",
+        ),
+    ] = None,
+    alerts: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="File for one JSON line per change of a burn-rate alert; - as above."),
+    ] = None,
     until: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="It is this instant: later events are left out.")
     ] = None,
@@ -64,10 +81,12 @@ def backtest(
     constants: Constants = None,
     skip_faults: SkipFaults = False,
 ) -> None:
-    """Run the clocks of some agreements over a log, without Kafka: the same engine, the same verdicts.
+    """Run the clocks and objectives of some agreements over a log, without Kafka: the same engine, the same verdicts.
 
-    Writes one JSON line per clock, by ticket, target and cycle: its verdict as on sla.verdicts, or with the outcome
-    `open` as of the end. The end is --until, or the newest event.
+    --events: writes one JSON line per clock, by ticket, target and cycle: its verdict as on sla.verdicts, or with the
+    outcome `open` as of the end. --uptime: writes one JSON line per change of a burn-rate alert, `firing` or
+    `resolved`, with the budget at that instant; availability objectives are judged every minute by the requests
+    counted. The end is --until, or the newest event.
     """
     from cli.contracts import read_agreements
     from config.settings import load_settings
@@ -75,8 +94,15 @@ def backtest(
     from sources.faults import SourceError
 
     until_ms = None if until is None else instant_of(until, "--until")
+    _require_pairs(events, out, uptime, alerts)
     engine = load_settings().engine
     register = register_of(read_agreements(contracts))
+    if uptime is not None:
+        from cli.backtest_uptime import backtest_uptime
+
+        backtest_uptime(uptime, register, alerts, until_ms)
+    if events is None or out is None:
+        return
     reading = read_events(events, mapping, columns, timezone, constants, skip_faults=skip_faults)
     if not reading.events:
         raise SourceError(events, ["holds no events"])
@@ -111,6 +137,26 @@ def backtest(
     if run.first_rejected is not None:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.rejected.items()))
         console.print(f"events refused: {counts}; the first: {run.first_rejected.detail}", markup=False)
+
+
+def _require_pairs(events: Path | None, out: Path | None, uptime: Path | None, alerts: Path | None) -> None:
+    """Exit with 2 unless there is something to read, and somewhere to write it to."""
+    if events is None and uptime is None:
+        faults = ["nothing to run: name --events (tickets) or --uptime (minute counts of services)"]
+    else:
+        faults = [
+            f"{given} needs {missing}"
+            for given, missing, is_wrong in (
+                ("--events", "--out", events is not None and out is None),
+                ("--out", "--events", events is None and out is not None),
+                ("--uptime", "--alerts", uptime is not None and alerts is None),
+                ("--alerts", "--uptime", uptime is None and alerts is not None),
+            )
+            if is_wrong
+        ]
+    if faults:
+        typer.echo("\n".join(faults), err=True)
+        raise typer.Exit(2)
 
 
 def register_of(agreements: Agreements) -> Register:

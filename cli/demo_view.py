@@ -22,6 +22,7 @@ _WORDS = {
     AlertKind.TICKET_AT_RISK: ("at risk", "yellow"),
     AlertKind.TICKET_BREACHED: ("breached", "red"),
     AlertKind.OBJECTIVE_BUDGET_SPENT: ("budget", "magenta"),
+    AlertKind.OBJECTIVE_BURNING: ("burning", "magenta"),
     AlertKind.CONTRACT_REVIEW_DUE: ("review", "cyan"),
     AlertKind.CONTRACT_ENDING: ("ending", "cyan"),
 }

@@ -123,11 +123,9 @@ class AvailabilityModel(StrictModel):
         yield from check_attained(data)
         slice_ms, interval_ms = _or_none(data.get("slice", "1m")), _or_none(data.get("probe_interval"))
         if data.get("kind") == AvailabilityKind.REQUEST_RATIO:
-            for name in ("slice", "bad_above", "probes", "idle"):
+            for name in ("slice", "bad_above", "probes", "idle", "statuses"):
                 if data.get(name) is not None:
                     yield (name,), "is about slices of time, and requests are counted: leave it out"
-            if data.get("statuses") == StatusUse.ONLY:
-                yield ("statuses",), "a declared state counts no requests: kind must be time_slices"
         elif slice_ms is not None and interval_ms is not None and slice_ms < interval_ms:
             written, interval = data.get("slice", "1m"), data["probe_interval"]
             message = f"{written} is shorter than the probe interval ({interval}): slices without a sample are unknown"

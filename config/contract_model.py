@@ -25,6 +25,7 @@ from config.contract_checks import (
     check_shares,
     check_target,
 )
+from config.credit_model import CreditModel, check_credits
 from config.faults import Problem, StrictModel
 from config.fields import (
     ByText,
@@ -56,8 +57,6 @@ from sla.contract import (
 )
 from sla.duration import parse_lead, parse_window, parse_within
 from sla.units import NEVER, ms_of, parse_instant, parse_ratio
-
-_UNSUPPORTED_TERMS = frozenset({"credits"})
 
 
 class WarnModel(StrictModel):
@@ -116,8 +115,6 @@ class RepeatModel(StrictModel):
 class TargetModel(StrictModel):
     """One promise about one clock."""
 
-    unsupported: ClassVar[frozenset[str]] = _UNSUPPORTED_TERMS
-
     id: Identifier = Field(description="Unique over all contracts.")
     metric: Text | None = Field(
         None,
@@ -170,8 +167,6 @@ class TargetModel(StrictModel):
 class RevisionModel(StrictModel):
     """One version of the terms, in force from its effective instant to that of the next signed or terminated one."""
 
-    unsupported: ClassVar[frozenset[str]] = _UNSUPPORTED_TERMS
-
     revision: StrictInt = Field(ge=1, description="Number, ascending.")
     status: Status = Field(description="Only signed revisions are monitored; terminated ends the contract.")
     effective_from: InstantText = Field(description="RFC 3339 with a zone.")
@@ -188,17 +183,32 @@ class RevisionModel(StrictModel):
     availability: tuple[AvailabilityModel, ...] | None = Field(
         None, description="Promises about the availability of services."
     )
+    credits: tuple[CreditModel, ...] | None = Field(
+        None, description="What falls due when objectives are missed or clocks breached."
+    )
 
     @classmethod
     @override
     def check(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
         """A signed revision promises something, on a calendar; a terminated one promises nothing."""
         yield from check_revision(data)
+        yield from check_credits(data)
 
     @property
     def effective_from_ms(self) -> int:
         """The effective instant, UTC epoch ms."""
         return parse_instant(self.effective_from)
+
+    @property
+    def objectives(self) -> dict[str, Objective]:
+        """Every objective by id: those of targets, and those about the availability of services."""
+        found = (target.objective.to_domain(target.id) for target in self.targets if target.objective is not None)
+        return {objective.id: objective for objective in found} | {
+            promise.id: Objective(
+                promise.id, parse_ratio(promise.attain), parse_window(promise.over, promise.timezone or "UTC")
+            )
+            for promise in self.availability or ()
+        }
 
 
 class PartiesModel(StrictModel):
@@ -220,8 +230,6 @@ class PartiesModel(StrictModel):
 
 class ContractModel(StrictModel):
     """One agreement with all its revisions."""
-
-    unsupported: ClassVar[frozenset[str]] = _UNSUPPORTED_TERMS
 
     kind: Literal["Contract"]
     id: Identifier = Field(description="Unique over all contracts.")
@@ -315,6 +323,13 @@ class ContractModel(StrictModel):
             for revision, until_ms in self.monitored
             for objective in revision.availability or ()
         )
+        credit_terms = tuple(
+            credit.to_domain(
+                self.id, revision.revision, revision.effective_from_ms, until_ms, revision.objectives.get(credit.for_)
+            )
+            for revision, until_ms in self.monitored
+            for credit in revision.credits or ()
+        )
         parties = PartyRules() if self.parties is None else self.parties.to_domain()
         return Contract(
             self.id,
@@ -329,6 +344,7 @@ class ContractModel(StrictModel):
             review_by_ms=self.review_by_ms,
             ends_ms=self.ends_ms,
             availabilities=availabilities,
+            credits=credit_terms,
         )
 
     def _target(self, target: TargetModel, revision: RevisionModel, until_ms: int) -> Target:

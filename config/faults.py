@@ -181,7 +181,8 @@ def _extra(model: type[BaseModel], loc: Loc) -> str:
         return "unknown field"
     if issubclass(owner, StrictModel) and loc[-1] in owner.unsupported:
         return UNSUPPORTED
-    return f"unknown field{suggestion(loc[-1], owner.model_fields)}"
+    spelt = [info.alias or name for name, info in owner.model_fields.items()]
+    return f"unknown field{suggestion(loc[-1], spelt)}"
 
 
 def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:

@@ -58,7 +58,7 @@ class KafkaSettings(_Section):
     cert_file: Path | None = Field(None, description="PEM file of the client certificate.")
     key_file: Path | None = Field(None, description="PEM file of the client certificate's key.")
     session_timeout_seconds: float = Field(
-        30.0, ge=6, description="After this long without a heartbeat the group gives a worker's partitions away."
+        30.0, ge=6, description="After this long without a group heartbeat the group gives a worker's partitions away."
     )
     request_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer of the broker.")
     replication_factor: int = Field(
@@ -109,6 +109,12 @@ class EngineSettings(_Section):
         30.0, ge=0, description="A breach is declared this long after its deadline: a resolve may be on its way."
     )
     retention_days: float = Field(35.0, gt=0, description="Closed tickets are kept this long after their last event.")
+    uptime_lateness_minutes: float = Field(
+        60.0, ge=1, description="Samples are taken this long after the end of their minute."
+    )
+    uptime_retention_days: float = Field(
+        70.0, gt=0, description="How far back adjustments and declared states of services reach."
+    )
     future_skew_seconds: float = Field(300.0, ge=0, description="Events dated later than arrival + this are refused.")
     chunk_records: int = Field(4096, ge=1, le=65_536, description="Most records of one chunk.")
     sweep_interval_seconds: float = Field(
@@ -126,6 +132,9 @@ class EngineSettings(_Section):
     )
     contract_notice_days: float = Field(
         30.0, ge=0, description="Reviews and ends of contracts are told this long ahead."
+    )
+    burn_policy_file: Path | None = Field(
+        None, description="YAML file with the windows of burn-rate alerts; default: those of Google's SRE workbook."
     )
     largest_event_bytes: int = Field(65_536, ge=1024, description="Larger events are dead-lettered as oversized.")
 

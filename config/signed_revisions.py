@@ -8,6 +8,7 @@ from typing import Final
 
 from config.contract_model import ContractModel
 from sla.contract import Target
+from sla.credits import CreditTerms
 from sla.units import NEVER
 
 _ADMINISTRATIVE: Final = frozenset({"effective_until_ms", "open_until_ms", "open_then", "owner", "team"})
@@ -47,6 +48,23 @@ def changes_of_signed(published: ContractModel, proposed: ContractModel) -> Iter
     for number, target_id in sorted(after.keys() - before.keys()):
         if number in signed_before:
             yield f"revision {number}: is signed without target {target_id!r}; add a revision with it"
+    yield from _changed_credits(published, proposed, signed_before & signed_after)
+
+
+def _changed_credits(published: ContractModel, proposed: ContractModel, signed: set[int]) -> Iterator[str]:
+    """Yield credits that differ in revisions signed before and after: they are owed as they were agreed."""
+
+    def terms_of(model: ContractModel) -> dict[tuple[int, str], CreditTerms]:
+        return {
+            (terms.revision, terms.objective): replace(terms, effective_until_ms=NEVER)
+            for terms in model.to_domain().credits
+            if terms.revision in signed
+        }
+
+    before, after = terms_of(published), terms_of(proposed)
+    for number, objective in sorted(before.keys() | after.keys()):
+        if before.get((number, objective)) != after.get((number, objective)):
+            yield f"revision {number}: the credits for {objective!r} are signed and now differ; add a revision"
 
 
 def _changed_fields(before: Target, after: Target) -> list[str]:

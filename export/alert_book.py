@@ -21,6 +21,7 @@ it starts. Everything is a function of the calls and their ``now_ms``.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -166,6 +167,25 @@ class AlertBook:
                 name = entry.row.labels[ALERT_NAME]
                 counts[name] = counts.get(name, 0) + 1
         return counts
+
+    def firing_by_team(self, limit: int = 200) -> dict[tuple[str, str, str], int]:
+        """Return how many alerts fire, by (``alertname``, contract, team), each empty where an alert has none.
+
+        Parameters
+        ----------
+        limit : int
+            Most triples to tell; all rarer ones are summed up under empty contract and team, by ``alertname``.
+        """
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for entry in self._entries.values():
+            if entry.row.state is AlertState.FIRING:
+                labels = entry.row.labels
+                counts[labels[ALERT_NAME], labels.get("sla_id", ""), labels.get("team", "")] += 1
+        told: Counter[tuple[str, str, str]] = Counter()
+        # By name among equals: which ones are told must not change from one second to the next.
+        for place, (of, count) in enumerate(sorted(counts.items(), key=lambda item: (-item[1], item[0]))):
+            told[of if place < limit else (of[0], "", "")] += count
+        return dict(told)
 
     def documents(self) -> list[dict[str, object]]:
         """Return what the book holds as JSON documents, by alert id."""

@@ -56,6 +56,12 @@ class Metrics:
         self.objective_coverage_ratio = self._gauge(catalogue.OBJECTIVE_COVERAGE_RATIO)
         self.objective_watermark_timestamp_seconds = self._gauge(catalogue.OBJECTIVE_WATERMARK_TIMESTAMP_SECONDS)
 
+        self.target_info = self._gauge(catalogue.TARGET_INFO)
+        self.objective_info = self._gauge(catalogue.OBJECTIVE_INFO)
+        self.objective_window_seconds = self._gauge(catalogue.OBJECTIVE_WINDOW_SECONDS)
+        self.team_alerts_firing = self._gauge(catalogue.TEAM_ALERTS_FIRING)
+        self.service_up = self._gauge(catalogue.SERVICE_UP)
+
         self.build_info = self._gauge(catalogue.BUILD_INFO)
         self.ready = self._gauge(catalogue.READY)
         self.health_check_ok = self._gauge(catalogue.HEALTH_CHECK_OK)
@@ -68,6 +74,7 @@ class Metrics:
         self.out_of_order_events_total = self._counter(catalogue.OUT_OF_ORDER_EVENTS_TOTAL)
         self.unmatched_tickets_total = self._counter(catalogue.UNMATCHED_TICKETS_TOTAL)
         self.corrections_total = self._counter(catalogue.CORRECTIONS_TOTAL)
+        self.rejudged_minutes_total = self._counter(catalogue.REJUDGED_MINUTES_TOTAL)
 
         self.consumer_lag_messages = self._gauge(catalogue.CONSUMER_LAG_MESSAGES)
         self.consumer_lag_seconds = self._gauge(catalogue.CONSUMER_LAG_SECONDS)
@@ -88,6 +95,7 @@ class Metrics:
         self.rebalances_total = self._counter(catalogue.REBALANCES_TOTAL)
         self.rebalance_duration_seconds = self._histogram(catalogue.REBALANCE_DURATION_SECONDS)
         self.partitions_assigned = self._gauge(catalogue.PARTITIONS_ASSIGNED)
+        self.partitions = self._gauge(catalogue.PARTITIONS)
         self.register_documents = self._gauge(catalogue.REGISTER_DOCUMENTS)
 
         self.alerts_firing = self._gauge(catalogue.ALERTS_FIRING)

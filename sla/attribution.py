@@ -10,7 +10,8 @@ Which fields say who holds a ticket is agreed per contract (:class:`~sla.contrac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -22,7 +23,7 @@ from sla.clock import Clock, Phase
 from sla.contract import ContractType, OnChange, PartyRules, Reaction, Target
 from sla.events import TicketEvent
 from sla.outcome import Share, Verdict
-from sla.register import Register
+from sla.register import Register, Winners
 from sla.ticket import Ticket, advance, new_ticket
 
 CUSTOMER: Final = "customer"
@@ -86,7 +87,7 @@ def party_of(rules: PartyRules, target: Target, event: str, attributes: dict[str
 def spans_of(
     ticket: Ticket, clock: Clock, register: Register, until_ms: int, *, every_event: bool = False
 ) -> Iterator[Span]:
-    """Yield the spans of a clock from its start to an instant, in order and without a gap.
+    """Return the spans of a clock from its start to an instant, in order and without a gap.
 
     Parameters
     ----------
@@ -97,8 +98,7 @@ def spans_of(
     every_event : bool
         Begin a span at every event, also at one that changes nothing about the clock.
     """
-    for piece in _pieces(ticket, clock, register, until_ms):
-        yield from _spans_of_piece(piece, ticket.history, register, every_event=every_event)
+    return _spans(_pieces(ticket, clock, register, until_ms), ticket.history, register, every_event=every_event)
 
 
 def shares_of(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> tuple[Share, ...]:
@@ -172,19 +172,30 @@ class _Piece(NamedTuple):
     """Whether the clock counts from an instant before it was on: it ran then, whatever happened."""
 
 
-def _pieces(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> Iterator[_Piece]:
-    former = _carried_from(ticket, clock, register)
-    begin_ms = clock.start_ms if former is None else min(until_ms, _begin_of(ticket, clock, former, register))
-    revisions = list(_revisions(clock, register, begin_ms, until_ms))
-    if revisions[-1].target.earliest_start is not None and all(e.at_ms != begin_ms for e in ticket.history):
-        on_ms = _start_event_ms(ticket, clock, revisions[-1].target, register)
-        revisions = [piece._replace(begin_ms=on_ms, counts_from_before=True) for piece in revisions]
-    if former is not None and revisions[-1].from_ms == begin_ms > clock.start_ms:
+def _pieces(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -> list[_Piece]:
+    """Return the parts of a clock's life, those of the clocks it carries on included, in order."""
+    found: list[_Piece] = []  # the last one first
+    place = ticket.clocks.index(clock) if len(ticket.clocks) > 1 else 0
+    applied: dict[int, list[Winners]] | None = None
+    while True:
+        place, former = _carried_from(ticket, place, register)
+        begin_ms = clock.start_ms
+        if former is not None:
+            # Looked up once, however often the ticket changed.
+            applied = _winners_by_instant(ticket, register) if applied is None else applied
+            begin_ms = min(until_ms, _begin_of(ticket, clock, former, register, applied))
+        revisions = list(_revisions(clock, register, begin_ms, until_ms))
+        if revisions[-1].target.earliest_start is not None and all(e.at_ms != begin_ms for e in ticket.history):
+            on_ms = _start_event_ms(ticket, place, clock, revisions[-1].target, register)
+            revisions = [piece._replace(begin_ms=on_ms, counts_from_before=True) for piece in revisions]
+        found += revisions
+        if former is None or not revisions[-1].from_ms == begin_ms > clock.start_ms:
+            found.reverse()
+            return found
         assert former.ended_ms is not None
-        yield from _pieces(ticket, former, register, min(until_ms, former.ended_ms))
         if former.ended_ms < begin_ms:
-            yield revisions[-1]._replace(from_ms=former.ended_ms, until_ms=begin_ms, in_force=False)
-    yield from reversed(revisions)
+            found.append(revisions[-1]._replace(from_ms=former.ended_ms, until_ms=begin_ms, in_force=False))
+        clock, until_ms = former, min(until_ms, former.ended_ms)
 
 
 def _revisions(clock: Clock, register: Register, begin_ms: int, until_ms: int) -> Iterator[_Piece]:
@@ -212,23 +223,22 @@ def _handed_over(register: Register) -> dict[tuple[str, int], Target]:
     return {(target.id, target.open_then): target for target in register.targets if target.open_then is not None}
 
 
-def _carried_from(ticket: Ticket, clock: Clock, register: Register) -> Clock | None:
-    """Return the superseded clock whose time this one carries."""
-    if len(ticket.clocks) == 1:
-        return None
+def _carried_from(ticket: Ticket, place: int, register: Register) -> tuple[int, Clock | None]:
+    """Return the superseded clock whose time one of the ticket's clocks carries, with its place among them."""
+    clock = ticket.clocks[place]
     target = register.terms[clock.target_id, clock.revision][0]
-    former: Clock | None = None
-    for other in ticket.clocks:
-        if other is clock or (other.target_id == clock.target_id and other.cycle == clock.cycle):
+    for earlier in range(place - 1, -1, -1):
+        former = ticket.clocks[earlier]
+        if register.terms[former.target_id, former.revision][0].slot == target.slot:
             break
-        if register.terms[other.target_id, other.revision][0].slot == target.slot:
-            former = other
-    if former is None or former.phase != Phase.SUPERSEDED or former.start_ms != clock.start_ms:
-        return None
+    else:
+        return place, None
+    if former.phase != Phase.SUPERSEDED or former.start_ms != clock.start_ms:
+        return place, None
     carries = target.on_change is OnChange.CARRY or (
         target.on_change is OnChange.RETROACTIVE and _was_handed_over(former, register)
     )
-    return former if carries else None
+    return (earlier, former) if carries else (place, None)
 
 
 def _was_handed_over(former: Clock, register: Register) -> bool:
@@ -236,21 +246,44 @@ def _was_handed_over(former: Clock, register: Register) -> bool:
     return former.ended_ms == register.terms[former.target_id, former.revision][0].open_until_ms
 
 
-def _begin_of(ticket: Ticket, clock: Clock, former: Clock, register: Register) -> int:
+def _begin_of(
+    ticket: Ticket, clock: Clock, former: Clock, register: Register, applied: dict[int, list[Winners]]
+) -> int:
     """Return when a clock took over from the one it carries on: at once, or when a target applied again."""
     assert former.ended_ms is not None
-    if _was_handed_over(former, register):
+    slot = register.terms[former.target_id, former.revision][0].slot
+    another_applied = all(slot in winners for winners in applied.get(former.ended_ms, ({},)))
+    if another_applied or _was_handed_over(former, register):
         return former.ended_ms
     seen, _ = _first_seen(ticket, clock, register)
     return former.ended_ms if seen is None else seen.at_ms
 
 
-def _start_event_ms(ticket: Ticket, clock: Clock, target: Target, register: Register) -> int:
+def _winners_by_instant(ticket: Ticket, register: Register) -> dict[int, list[Winners]]:
+    """Return which targets applied after each event, by its instant."""
+    found: dict[int, list[Winners]] = defaultdict(list)
+    attributes: dict[str, str] = {}
+    for event in ticket.history:
+        for name, value in event.changes.items():
+            if value is None:
+                attributes.pop(name, None)
+            else:
+                attributes[name] = value
+        found[event.at_ms].append(register.winners(attributes, event.at_ms))
+    return found
+
+
+def _start_event_ms(ticket: Ticket, place: int, clock: Clock, target: Target, register: Register) -> int:
     """Return the instant of the event that started a clock which counts from an earlier one.
 
     It is the event since which the clock is known, or, of a target that came to apply later, the first one that would
     have started it, had the ticket had the fields it had then.
     """
+    for former in reversed(ticket.clocks[:place]):
+        if register.terms[former.target_id, former.revision][0].slot == target.slot:
+            if former.phase == Phase.SUPERSEDED and target.on_change is not OnChange.RESTART:
+                return former.start_ms  # it was carried on before its earlier start became known
+            break
     seen, fields = _first_seen(ticket, clock, register)
     attributes: dict[str, str] = {}
     first_ms: int | None = None
@@ -261,7 +294,8 @@ def _start_event_ms(ticket: Ticket, clock: Clock, target: Target, register: Regi
             else:
                 attributes[name] = value
         if seen is not None and event.order == seen.order:
-            return event.at_ms if first_ms is None or _starts(target, event, attributes) else first_ms
+            at_the_change = target.on_change is OnChange.RESTART or _starts(target, event, attributes)
+            return event.at_ms if first_ms is None or at_the_change else first_ms
         starts = target.start.holds(event.event, attributes)
         if starts and first_ms is None and target.slot in register.winners(fields, event.at_ms):
             first_ms = event.at_ms
@@ -280,62 +314,72 @@ def _first_seen(ticket: Ticket, clock: Clock, register: Register) -> tuple[Ticke
     return None, fold.attributes
 
 
-def _spans_of_piece(
-    piece: _Piece, history: Sequence[TicketEvent], register: Register, *, every_event: bool
+def _spans(
+    pieces: Iterable[_Piece], history: Sequence[TicketEvent], register: Register, *, every_event: bool
 ) -> Iterator[Span]:
-    from_ms, until_ms, target, calendar, cycle, begin_ms, in_force, counts_from_before = piece
-    if from_ms >= until_ms:
-        return
-    contract = register.contracts.get(target.contract)
-    rules = _DEFAULT_RULES if contract is None else contract.parties
-    may_stop = target.date_field is None
-    customer_waits_when_paused = rules.customer is None and target.only_while is None
     attributes: dict[str, str] = {}
-    began: TicketEvent | None = None
+    before: tuple[str, int] | None = None
+    last: TicketEvent | None = None
     has_started = False
     mode, party = Mode.RUNNING, UNASSIGNED
-    since_ms = from_ms
-    # Once per verdict and event of its ticket: so nothing is called here that can be asked in place.
-    for event in history:
-        at_ms = event.at_ms
-        if at_ms >= until_ms:
-            break
-        for name, value in event.changes.items():
-            if value is None:
-                attributes.pop(name, None)
-            else:
-                attributes[name] = value
-        former_mode, former_party = mode, party
-        if not in_force:
-            mode = Mode.UNBOUND
-        elif not (counts_from_before and at_ms < begin_ms):
-            reaction = target.reaction_to(event.event)
-            # What ended a ticket in the instant before its clock started did not end the clock. If an end is not the
-            # clock's last instant, it was reopened and went on, by the policy of whatever target applied then.
-            if not has_started:
-                has_started = at_ms > begin_ms or (at_ms == begin_ms and _starts(target, event, attributes))
-            if has_started and may_stop and reaction.may_end and _ends(reaction, attributes):
-                mode = Mode.STOPPED
-            elif mode is not Mode.STOPPED or (reaction.reopen is not None and reaction.reopen(attributes)):
-                mode = Mode.PAUSED if reaction.pause is not None and reaction.pause(attributes) else Mode.RUNNING
-        if mode is Mode.STOPPED:
-            party = SOLVED
-        elif customer_waits_when_paused:
-            party = _supplier_in(rules, attributes) or (
-                CUSTOMER if mode is Mode.PAUSED else _team_in(rules, attributes)
-            )
-        else:
-            party = party_of(rules, target, event.event, attributes)
-        if at_ms <= since_ms:
-            began = event
-        elif every_event or former_mode is not mode or former_party != party:
-            # A clock may count from an instant before its ticket's first event.
-            yield Span(since_ms, at_ms, former_mode, former_party, target, calendar, cycle, began or event)
-            since_ms, began = at_ms, event
-    if began is None:
-        began = history[0]
-    if since_ms < until_ms:
-        yield Span(since_ms, until_ms, mode, party, target, calendar, cycle, began)
+    index, count = 0, len(history)
+    for piece in pieces:
+        since_ms, until_ms, target, calendar, cycle, begin_ms, in_force, counts_from_before = piece
+        if since_ms >= until_ms:
+            continue
+        contract = register.contracts.get(target.contract)
+        rules = _DEFAULT_RULES if contract is None else contract.parties
+        may_stop = target.date_field is None
+        pause_is_customers = rules.customer is None and target.only_while is None
+        if before != (target.id, cycle):
+            mode, has_started, before = Mode.RUNNING, False, (target.id, cycle)
+        began = last
+        # The event before it says how the piece begins, as its own target sees it.
+        event = last
+        # Once per verdict and event of its ticket: so nothing is called here that can be asked in place.
+        while True:
+            if event is not None:
+                at_ms = event.at_ms
+                former_mode, former_party = mode, party
+                if not in_force:
+                    mode = Mode.UNBOUND
+                elif not (counts_from_before and at_ms < begin_ms):
+                    reaction = target.reaction_to(event.event)
+                    # What ended a ticket in the instant before its clock started did not end the clock. If an end is
+                    # not the clock's last instant, it was reopened and went on, by the policy of whatever target
+                    # applied then.
+                    if not has_started:
+                        has_started = at_ms > begin_ms or (at_ms == begin_ms and _starts(target, event, attributes))
+                    if has_started and may_stop and reaction.may_end and _ends(reaction, attributes):
+                        mode = Mode.STOPPED
+                    elif mode is not Mode.STOPPED or (reaction.reopen is not None and reaction.reopen(attributes)):
+                        mode = (
+                            Mode.PAUSED if reaction.pause is not None and reaction.pause(attributes) else Mode.RUNNING
+                        )
+                if mode is Mode.STOPPED:
+                    party = SOLVED
+                elif pause_is_customers:
+                    party = _supplier_in(rules, attributes) or (
+                        CUSTOMER if mode is Mode.PAUSED else _team_in(rules, attributes)
+                    )
+                else:
+                    party = party_of(rules, target, event.event, attributes)
+                if at_ms <= since_ms:
+                    began = event
+                elif every_event or former_mode is not mode or former_party != party:
+                    # A clock may count from an instant before its ticket's first event.
+                    yield Span(since_ms, at_ms, former_mode, former_party, target, calendar, cycle, began or event)
+                    since_ms, began = at_ms, event
+            if index >= count or history[index].at_ms >= until_ms:
+                break
+            last = event = history[index]
+            index += 1
+            for name, value in event.changes.items():
+                if value is None:
+                    attributes.pop(name, None)
+                else:
+                    attributes[name] = value
+        yield Span(since_ms, until_ms, mode, party, target, calendar, cycle, began or history[0])
 
 
 def _starts(target: Target, event: TicketEvent, attributes: dict[str, str]) -> bool:

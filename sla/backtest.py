@@ -186,7 +186,7 @@ class Backtest:
             cycle=clock.cycle,
             start_ms=clock.start_ms,
             deadline_ms=None if clock.deadline_ms == NEVER else clock.deadline_ms,
-            target_ms=target.within.duration_ms,
+            target_ms=clocks.allowance_of(clock, target),
             consumed_ms=clocks.consumed_at(clock, calendar, now_ms),
             elapsed_ms=max(0, now_ms - clock.start_ms),
             parties=shares_of(ticket, clock, register, now_ms),

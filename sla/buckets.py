@@ -27,13 +27,26 @@ _COLUMN: Final = {Result.MET.value: 0, Result.BREACHED.value: 1}
 
 
 class Rollup(NamedTuple):
-    """Counts of one target in one minute: absolute, or a change to a bucket that is no longer kept."""
+    """Counts of one target in one minute: absolute, or a change to a bucket that is no longer kept.
+
+    Of an availability objective: good and bad slices (in the minute the slice begins with), or requests.
+
+    Attributes
+    ----------
+    target : str
+        Id of the target, or of the availability objective.
+    known_minutes, expected_minutes : int
+        Of an availability objective: of how many minutes data is promised here (service hours without what is
+        excluded), and how many of them are known. Tickets have neither.
+    """
 
     target: str
     minute_ms: int
     met: int
     breached: int
     is_delta: bool = False
+    known_minutes: int = 0
+    expected_minutes: int = 0
 
 
 class Buckets:

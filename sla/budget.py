@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from sla.contract import Window
-from sla.minute_counts import MinuteSums
+from sla.minute_counts import MinuteSums, Sums
 from sla.units import MINUTE_MS
 from sla.window import Span, window_span
 
@@ -100,6 +101,65 @@ class Budget:
         return self.bad > self.allowed_events
 
 
+class Expected(NamedTuple):
+    """Events of a whole window, as far as that is known at an instant: ``numerator / denominator``, both integers.
+
+    Attributes
+    ----------
+    so_far : Sums
+        Events of the window up to the instant.
+    unseen_ms : int
+        Time of the window that was not seen, or not yet.
+    """
+
+    span: Span
+    so_far: Sums
+    numerator: int
+    denominator: int
+    unseen_ms: int
+
+    def allowed(self, attain: Fraction) -> tuple[int, int]:
+        """Return numerator and denominator of the bad events that the window allows."""
+        p, q = attain.numerator, attain.denominator
+        return (q - p) * self.numerator, q * self.denominator
+
+
+def expected_at(window: Window, counts: MinuteSums, now_ms: int, observed_from_ms: int) -> Expected:
+    """Return how many events the window that is current at an instant has, see :func:`budget_at`."""
+    span = window_span(window, now_ms)
+    length_ms = span.length_ms
+    so_far = counts.sums(span.start_ms, now_ms)
+    unseen_ms = length_ms - max(0, now_ms - max(span.start_ms, observed_from_ms))
+    numerator, denominator = so_far.events, 1
+    if unseen_ms:
+        reference_ms = now_ms - max(now_ms - length_ms, observed_from_ms)
+        if reference_ms > 0:
+            reference = so_far if window.rolling_ms is not None else counts.sums(now_ms - length_ms, now_ms)
+            numerator, denominator = numerator * reference_ms + unseen_ms * reference.events, reference_ms
+    return Expected(span, so_far, numerator, denominator, unseen_ms)
+
+
+def least_expected(
+    window: Window, counts: MinuteSums, after_ms: int, until_ms: int, observed_from_ms: int
+) -> tuple[int, int]:
+    """Return a number, as numerator and denominator, that no :func:`expected_at` in ``(after, until]`` is below.
+
+    It lets healthy hours be passed over without looking at their minutes. Trivial, 0, where windows change within.
+    """
+    first, last = window_span(window, after_ms), window_span(window, until_ms)
+    length_ms = last.length_ms
+    if window.rolling_ms is None and first != last:
+        return 0, 1
+    # The events that all of these windows share, the least time unseen, the slowest of their mean rates.
+    shared = counts.sums(last.start_ms, after_ms).events
+    unseen_ms = length_ms - max(0, until_ms - max(last.start_ms, observed_from_ms))
+    reference_ms = until_ms - max(until_ms - length_ms, observed_from_ms)
+    if not unseen_ms or reference_ms <= 0:
+        return shared, 1
+    reference = counts.sums(until_ms - length_ms, after_ms).events
+    return shared * reference_ms + unseen_ms * reference, reference_ms
+
+
 def budget_at(attain: Fraction, window: Window, counts: MinuteSums, now_ms: int, observed_from_ms: int) -> Budget:
     """Return the budget of the window that is current at an instant.
 
@@ -120,18 +180,10 @@ def budget_at(attain: Fraction, window: Window, counts: MinuteSums, now_ms: int,
 
     Time is seen from ``observed_from_ms`` on, up to now. Of a rolling window that was seen in full, E is N.
     """
-    span = window_span(window, now_ms)
-    length_ms = span.length_ms
-    so_far = counts.sums(span.start_ms, now_ms)
-    seen_ms = max(0, now_ms - max(span.start_ms, observed_from_ms))
-    unseen_ms = length_ms - seen_ms
-    expected = Fraction(so_far.events)
-    if unseen_ms:
-        reference = so_far if window.rolling_ms is not None else counts.sums(now_ms - length_ms, now_ms)
-        reference_ms = max(0, now_ms - max(now_ms - length_ms, observed_from_ms))
-        if reference_ms:
-            expected += Fraction(unseen_ms * reference.events, reference_ms)
-    return Budget(attain, span, so_far.good, so_far.bad, expected, is_estimated=unseen_ms > 0)
+    found = expected_at(window, counts, now_ms, observed_from_ms)
+    good, bad, _ = found.so_far
+    expected = Fraction(found.numerator, found.denominator)
+    return Budget(attain, found.span, good, bad, expected, is_estimated=found.unseen_ms > 0)
 
 
 def closed_budget(attain: Fraction, span: Span, counts: MinuteSums) -> Budget:

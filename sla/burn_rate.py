@@ -11,14 +11,14 @@ The pairs are data, see :class:`BurnPolicy`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from math import sqrt
 from statistics import NormalDist
 from typing import Final
 
-from sla.budget import Budget
+from sla.budget import Expected
 from sla.minute_counts import MinuteSums, Sums
 from sla.units import MINUTE_MS
 
@@ -109,10 +109,24 @@ class BurnPolicy:
     confident_from: int = 100
     min_coverage: Fraction = Fraction(1, 2)
 
+    _limits: dict[int, tuple[tuple[BurnPair, Fraction], ...]] = field(default_factory=dict, compare=False, repr=False)
+
     @property
     def longest_ms(self) -> int:
         """The longest window."""
         return max((pair.long_ms for pair in self.pairs), default=0)
+
+    def least_bad(self, attain: Fraction) -> int:
+        """Return on how many bad events a pair fires at least."""
+        return 1 if attain == 1 else self.min_bad_events
+
+    def limits(self, window_ms: int) -> tuple[tuple[BurnPair, Fraction], ...]:
+        """Return the pairs that apply to an objective over ``window_ms``, each with its limit; remembered."""
+        found = self._limits.get(window_ms)
+        if found is None:
+            limits = ((pair, pair.spend_limit(window_ms)) for pair in self.pairs)
+            found = self._limits[window_ms] = tuple((pair, limit) for pair, limit in limits if limit is not None)
+        return found
 
 
 Firing = frozenset[str]
@@ -128,25 +142,29 @@ def severities(policy: BurnPolicy, firing: Firing) -> frozenset[Severity]:
 
 def judge(
     policy: BurnPolicy,
-    budget: Budget,
+    attain: Fraction,
+    expected: Expected,
     counts: MinuteSums,
     now_ms: int,
     firing: Firing,
     *,
+    observed_from_ms: int = 0,
     told_ms: int | None = MINUTE_MS,
 ) -> Firing:
     """Return which pairs fire at an instant.
 
     Parameters
     ----------
-    budget : Budget
-        Of the objective's window at the instant.
+    expected : Expected
+        Events of the objective's window, at the instant.
     counts : MinuteSums
-        Good and bad events by minute, of the longest window.
+        Good and bad events by minute, of the longest window of the policy.
     now_ms : int
         The instant, a whole minute; windows are half-open, ``[now - w, now)``.
     firing : frozenset of str
         Pairs that fired a minute ago.
+    observed_from_ms : int
+        Since when events are counted at all: time before that is not missing, there was nobody to miss it.
     told_ms : int or None
         How much time one told minute stands for: a slice of time tells once. None: of time in which nothing was told it
         is known that nothing happened.
@@ -157,34 +175,52 @@ def judge(
     one, on at least ``min_bad_events`` bad events whose share is higher than allowed. It *resolves* when the short
     window does not exceed its part any more: the long one forgets slowly, and noise around its limit must not flap.
     """
-    found = set()
-    for pair in policy.pairs:
+    found = []
+    allowed = expected.allowed(attain)
+    for pair, limit in policy.limits(expected.span.length_ms):
         was_firing = pair.name in firing
-        limit = pair.spend_limit(budget.span.length_ms)
-        if limit is None:
-            continue
-        long = None
         if not was_firing:
             long = counts.sums(now_ms - pair.long_ms, now_ms)
-            if not (_exceeds(long.bad, limit, budget) and _is_no_noise(policy, budget.attain, long)):
+            if not (_exceeds(long.bad, limit, 1, allowed) and _is_no_noise(policy, attain, long)):
                 continue
         short = counts.sums(now_ms - pair.short_ms, now_ms)
-        if told_ms is not None and short.minutes * told_ms < policy.min_coverage * pair.short_ms:
+        if told_ms is not None and _is_blind(policy, pair, short, told_ms, now_ms - observed_from_ms):
             is_firing = was_firing
         else:
-            is_firing = _exceeds(short.bad, limit * Fraction(pair.short_ms, pair.long_ms), budget)
+            is_firing = _exceeds(short.bad, limit, pair.long_ms // pair.short_ms, allowed)
         if is_firing:
-            found.add(pair.name)
-    return frozenset(found)
+            found.append(pair.name)
+    return frozenset(found) if found else NONE_FIRING
 
 
-def may_fire(policy: BurnPolicy, attain: Fraction, counts: MinuteSums, start_ms: int, end_ms: int) -> bool:
-    """Tell whether any pair can fire at any minute of ``(start, end]``: whether there are enough bad events at all.
+def may_fire(
+    policy: BurnPolicy,
+    attain: Fraction,
+    window_ms: int,
+    least_expected: tuple[int, int],
+    counts: MinuteSums,
+    after_ms: int,
+    until_ms: int,
+) -> bool:
+    """Tell whether a pair that does not fire may do so at a minute of ``(after, until]``; False is certain.
 
-    Most objectives have none; they cost one sum.
+    Parameters
+    ----------
+    least_expected : (int, int)
+        Numerator and denominator of a number of events that the window has at each of these minutes at least.
     """
-    least = 1 if attain == 1 else max(1, policy.min_bad_events)
-    return counts.sums(start_ms - policy.longest_ms, end_ms).bad >= least
+    p, q = attain.numerator, attain.denominator
+    allowed = (q - p) * least_expected[0], q * least_expected[1]
+    least = policy.least_bad(attain)
+    for pair, limit in policy.limits(window_ms):
+        bad = counts.sums(after_ms - pair.long_ms, until_ms).bad
+        if bad >= least and _exceeds(bad, limit, 1, allowed):
+            return True
+    return False
+
+
+def _is_blind(policy: BurnPolicy, pair: BurnPair, short: Sums, told_ms: int, watched_ms: int) -> bool:
+    return short.minutes * told_ms < policy.min_coverage * min(pair.short_ms, watched_ms)
 
 
 def wilson_lower_bound(bad: int, events: int, z: float) -> float:
@@ -203,11 +239,10 @@ def wilson_lower_bound(bad: int, events: int, z: float) -> float:
     return max(0.0, (centre - spread) / (1 + square / events))
 
 
-def _exceeds(bad: int, limit: Fraction, budget: Budget) -> bool:
-    """Tell whether bad events are more than a share of the budget; of no budget any is."""
-    allowed = budget.allowed_events
-    # Cross-multiplied: several times as fast as fractions, and this is asked eight times per objective and minute.
-    return bad * limit.denominator * allowed.denominator > limit.numerator * allowed.numerator
+def _exceeds(bad: int, limit: Fraction, parts: int, allowed: tuple[int, int]) -> bool:
+    """Tell whether bad events are more than one of so many parts of a limit of the budget; of no budget any is."""
+    # Cross-multiplied integers: several times as fast as fractions, and asked eight times per objective and minute.
+    return bad * parts * limit.denominator * allowed[1] > limit.numerator * allowed[0]
 
 
 def _is_no_noise(policy: BurnPolicy, attain: Fraction, long: Sums) -> bool:

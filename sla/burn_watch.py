@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
-from sla.budget import Budget, budget_at
+from sla.budget import Budget, budget_at, expected_at, least_expected
 from sla.burn_rate import NONE_FIRING, BurnPolicy, Firing, Severity, judge, may_fire, severities
 from sla.contract import Window
 from sla.minute_counts import MinuteSums
 from sla.outcome import AlertState
 from sla.units import MINUTE_MS
+from sla.window import window_span
+
+_LOOK_AHEAD: Final = 60
+"""Minutes that are passed over together where nothing can fire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +71,37 @@ def judge_minutes(
     firing : frozenset of str
         Pairs that fired at ``after_ms``.
     """
-    if not firing and not may_fire(policy, terms.attain, counts, after_ms, until_ms):
+    if not firing and counts.sums(after_ms - policy.longest_ms, until_ms).bad < policy.least_bad(terms.attain):
         return
-    least = 1 if terms.attain == 1 else max(1, policy.min_bad_events)
-    longest_ms = policy.longest_ms
-    first = after_ms // MINUTE_MS + 1
-    for minute in range(first, until_ms // MINUTE_MS + 1):
+    attain, window = terms.attain, terms.window
+    minute, last = after_ms // MINUTE_MS, until_ms // MINUTE_MS
+    looked_until = minute
+    while minute < last:
+        if not firing and minute >= looked_until:
+            ahead = min(minute + _LOOK_AHEAD, last)
+            begin_ms, end_ms = minute * MINUTE_MS, ahead * MINUTE_MS
+            least = least_expected(window, counts, begin_ms, end_ms, observed_from_ms)
+            length_ms = window_span(window, end_ms).length_ms
+            if not may_fire(policy, attain, length_ms, least, counts, begin_ms, end_ms):
+                minute = ahead
+                continue
+            looked_until = ahead
+        minute += 1
         now_ms = minute * MINUTE_MS
-        if not firing and counts.sums(now_ms - longest_ms, now_ms).bad < least:
-            continue
-        budget = budget_at(terms.attain, terms.window, counts, now_ms, observed_from_ms)
-        found = judge(policy, budget, counts, now_ms, firing, told_ms=terms.told_ms)
+        expected = expected_at(window, counts, now_ms, observed_from_ms)
+        found = judge(
+            policy,
+            attain,
+            expected,
+            counts,
+            now_ms,
+            firing,
+            observed_from_ms=observed_from_ms,
+            told_ms=terms.told_ms,
+        )
         if found != firing:
             firing = found
-            yield BurnChange(now_ms, firing, budget)
+            yield BurnChange(now_ms, firing, budget_at(attain, window, counts, now_ms, observed_from_ms))
 
 
 def severity_changes(policy: BurnPolicy, before: Firing, after: Firing) -> Iterator[tuple[Severity, AlertState]]:

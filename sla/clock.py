@@ -191,7 +191,7 @@ def end(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int, phase:
         clock.consumed_ms += calendar.worked_between(clock.resumed_ms, at_ms)
     elif not clock.breached:
         # Paused: shown is the deadline it would have had, were it resumed at the stop.
-        remaining_ms = max(0, _allowance(clock, target) - clock.consumed_ms)
+        remaining_ms = max(0, allowance_of(clock, target) - clock.consumed_ms)
         clock.deadline_ms = calendar.deadline(at_ms, remaining_ms, _deadline_at(target))
     clock.resumed_ms = at_ms
     clock.ended_ms = at_ms
@@ -301,7 +301,7 @@ def risk_level_of(clock: Clock, target: Target, level: int) -> RiskLevel | None:
 
     A level that the target does not have (another revision had more of them) is taken for its highest one.
     """
-    levels = target.risk_levels_of(_allowance(clock, target))
+    levels = target.risk_levels_of(allowance_of(clock, target))
     level = min(level, len(levels))
     return levels[level - 1] if level else None
 
@@ -365,7 +365,7 @@ def verdict_on(clock: Clock, ticket: str, target: Target, decision: tuple[Result
         deadline_ms=clock.deadline_ms,
         stop_ms=clock.ended_ms,
         decided_at_ms=decided_at_ms,
-        target_ms=_allowance(clock, target),
+        target_ms=allowance_of(clock, target),
         consumed_ms=_consumed(clock, target),
         elapsed_ms=max(0, upto_ms - clock.start_ms),
     )
@@ -373,7 +373,7 @@ def verdict_on(clock: Clock, ticket: str, target: Target, decision: tuple[Result
 
 def _consumed(clock: Clock, target: Target) -> int:
     # A breached clock that still runs or waits has used its target up; more would grow with every event and with now.
-    return clock.consumed_ms if clock.ended_ms is not None else _allowance(clock, target)
+    return clock.consumed_ms if clock.ended_ms is not None else allowance_of(clock, target)
 
 
 def _ended(clock: Clock) -> int:
@@ -381,7 +381,8 @@ def _ended(clock: Clock) -> int:
     return clock.ended_ms
 
 
-def _allowance(clock: Clock, target: Target) -> int:
+def allowance_of(clock: Clock, target: Target) -> int:
+    """Return what a clock may consume in all: the target's duration, or its own allowance if that is none."""
     return target.within.duration_ms if target.rule is None else clock.allowance_ms or 0
 
 
@@ -419,7 +420,7 @@ def _run(clock: Clock, target: Target, calendar: WorkCalendar, at_ms: int) -> No
         allowance_ms, deadline_at = target.within.duration_ms, target.deadline_at
         thresholds_ms = target.warn_thresholds_ms
     else:
-        allowance_ms, deadline_at = _allowance(clock, target), _deadline_at(target)
+        allowance_ms, deadline_at = allowance_of(clock, target), _deadline_at(target)
         thresholds_ms = _thresholds(clock, target)
     clock.resumed_ms = at_ms
     clock.level = level = bisect_right(thresholds_ms, clock.consumed_ms)

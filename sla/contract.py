@@ -19,6 +19,7 @@ from sla.units import NEVER
 
 if TYPE_CHECKING:
     from sla.availability import Availability
+    from sla.credits import CreditTerms
 
 
 class ContractType(StrEnum):
@@ -492,3 +493,5 @@ class Contract:
     """When a termination ends it."""
     availabilities: tuple[Availability, ...] = ()
     """The availability objectives of every signed revision."""
+    credits: tuple[CreditTerms, ...] = ()
+    """What falls due when objectives are missed or clocks breached, under every signed revision."""

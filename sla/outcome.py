@@ -136,6 +136,8 @@ class AlertKind(StrEnum):
     TICKET_AT_RISK = "SLATicketAtRisk"
     TICKET_BREACHED = "SLATicketBreached"
     OBJECTIVE_BUDGET_SPENT = "SLAObjectiveBudgetSpent"
+    OBJECTIVE_BURNING = "SLAObjectiveBurning"
+    SERVICE_DOWN = "SLAServiceDown"
     CONTRACT_REVIEW_DUE = "SLAContractReviewDue"
     CONTRACT_ENDING = "SLAContractEnding"
 

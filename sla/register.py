@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
+from sla.adjustment import Adjustment
 from sla.availability import Availability
 from sla.calendar import ElapsedCalendar, WorkCalendar
 from sla.contract import Contract, ContractType, Target, TimeBase
@@ -35,6 +36,8 @@ class Register:
     ----------
     contracts : iterable of Contract
     calendars : mapping of id to WorkCalendar
+    adjustments : iterable of Adjustment
+        Maintenance and corrections of the time of services.
 
     Raises
     ------
@@ -42,7 +45,12 @@ class Register:
         If a calendar is not there, or the id of a target or of an availability objective is used by two contracts.
     """
 
-    def __init__(self, contracts: Iterable[Contract] = (), calendars: Mapping[str, WorkCalendar] | None = None) -> None:
+    def __init__(
+        self,
+        contracts: Iterable[Contract] = (),
+        calendars: Mapping[str, WorkCalendar] | None = None,
+        adjustments: Iterable[Adjustment] = (),
+    ) -> None:
         self.contracts = {contract.id: contract for contract in contracts}
         self.calendars = dict(calendars or {})
         self._elapsed = ElapsedCalendar()
@@ -60,6 +68,9 @@ class Register:
                 if target.calendar not in self.calendars:
                     raise ContractError(f"{contract.id}: target {target.id!r}: no calendar {target.calendar!r}")
                 self._add(target)
+        self._adjustments_of: dict[str, list[Adjustment]] = defaultdict(list)
+        for adjustment in sorted(adjustments, key=lambda adjustment: adjustment.precedence):
+            self._adjustments_of[adjustment.service].append(adjustment)
         self._availabilities = self._collected_availabilities(owner_of)
         self._of_service: dict[str, list[Availability]] = defaultdict(list)
         for availability in self._availabilities:
@@ -120,6 +131,10 @@ class Register:
     def availabilities_of(self, service: str) -> tuple[Availability, ...]:
         """Return the availability objectives of a service, of all signed revisions, by id and time of effect."""
         return tuple(self._of_service.get(service, ()))
+
+    def adjustments_of(self, service: str) -> tuple[Adjustment, ...]:
+        """Return the adjustments of a service, revoked ones included, the one that counts last at the end."""
+        return tuple(self._adjustments_of.get(service, ()))
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -153,6 +153,9 @@ def refold(ticket: Ticket, register: Register) -> list[Clock]:
     for event in ticket.history:
         fresh.history.append(event)
         advance(fresh, event, register)
+    if ticket.passed_ms:
+        # Clocks that time alone has brought are there again before anyone is told that they are gone.
+        pass_time(fresh, register, ticket.passed_ms)
     told = {(clock.target_id, clock.cycle): clock for clock in ticket.clocks}
     for clock in fresh.clocks:
         before = told.pop((clock.target_id, clock.cycle), None)
@@ -160,7 +163,7 @@ def refold(ticket: Ticket, register: Register) -> list[Clock]:
             clock.published = before.published
             clock.alerts = before.alerts
             clock.alerted_level = before.alerted_level
-    ticket.attributes, ticket.clocks, ticket.passed_ms = fresh.attributes, fresh.clocks, 0
+    ticket.attributes, ticket.clocks, ticket.passed_ms = fresh.attributes, fresh.clocks, fresh.passed_ms
     return list(told.values())
 
 

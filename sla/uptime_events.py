@@ -41,6 +41,8 @@ class ProbeSample(msgspec.Struct, frozen=True, tag="sample", gc=False):
         Requests that went well, and all of them; a single check is 1 of 1 or 0 of 1. 0 <= good <= total.
     latency_ms : float or None
         How long the check took, or what the probe says of its requests; at least 0. None: not measured.
+    is_count : bool
+        Whether requests were counted over a time that ends at ``at_ms``.
     """
 
     service: str
@@ -51,6 +53,7 @@ class ProbeSample(msgspec.Struct, frozen=True, tag="sample", gc=False):
     good: int
     total: int
     latency_ms: float | None = None
+    is_count: bool = False
 
     @property
     def order(self) -> tuple[int, int, int]:

@@ -6,7 +6,8 @@ One JSON object per adjustment; the record's key is its id, the newest record of
      "start": "2026-03-07T22:00:00+01:00", "end": "2026-03-08T02:00:00+01:00",
      "recorded_at": "2026-03-01T10:00:00+01:00", "recorded_by": "j.meyer", "reason": "database upgrade"}
 
-An adjustment is taken back by the same document with ``revoked``; a record without a value is not one.
+``"recurrence": {"rule": "FREQ=WEEKLY;BYDAY=SU", "timezone": "Europe/Berlin"}`` lets it happen again. An adjustment is
+taken back by the same document with ``revoked``; a record without a value is not one.
 """
 
 from __future__ import annotations
@@ -15,11 +16,20 @@ from typing import Literal
 
 import msgspec
 
-from sla.adjustment import Adjustment, AdjustmentKind, CountsAs
+from sla.adjustment import Adjustment, AdjustmentKind, CountsAs, Recurrence, check_rule
+from sla.errors import CalendarError, UnitError
 from sla.events import Reason, Rejected
 from sla.units import format_instant
+from sla.zones import CivilZone
 from streams.codecs import VERSION
 from streams.wire import BAD_INPUT, At, Text, as_object, key_mismatch, malformed, ms_of_wire, version_fault
+
+
+class RecurrenceWire(msgspec.Struct, gc=False):
+    """When it happens again: an RRULE of RFC 5545 (without DTSTART) over local time."""
+
+    rule: Text
+    timezone: Text
 
 
 class AdjustmentWire(msgspec.Struct, gc=False):
@@ -38,6 +48,10 @@ class AdjustmentWire(msgspec.Struct, gc=False):
     reference: Text | None = None
     retroactive: bool = False
     revoked: bool = False
+    recurrence: RecurrenceWire | None = None
+    revoked_at: At | None = None
+    revoked_by: Text | None = None
+    revoked_reason: Text | None = None
 
 
 _decode = msgspec.json.Decoder(AdjustmentWire).decode
@@ -70,6 +84,7 @@ def decode_adjustment(value: bytes | None, key: bytes | None, largest_bytes: int
         wire = _decode(value)
         start_ms, end_ms = ms_of_wire(wire.start, "$.start"), ms_of_wire(wire.end, "$.end")
         recorded_at_ms = ms_of_wire(wire.recorded_at, "$.recorded_at")
+        revoked_at_ms = None if wire.revoked_at is None else ms_of_wire(wire.revoked_at, "$.revoked_at")
     except BAD_INPUT as error:
         return malformed(error)
     if key != wire.id.encode():
@@ -90,6 +105,10 @@ def decode_adjustment(value: bytes | None, key: bytes | None, largest_bytes: int
         wire.reference,
         wire.retroactive,
         wire.revoked,
+        None if wire.recurrence is None else Recurrence(wire.recurrence.rule, wire.recurrence.timezone),
+        revoked_at_ms,
+        wire.revoked_by,
+        wire.revoked_reason,
     )
 
 
@@ -110,6 +129,12 @@ def encode_adjustment(adjustment: Adjustment) -> bytes:
             "reference": adjustment.reference,
             "retroactive": adjustment.retroactive,
             "revoked": adjustment.revoked,
+            "recurrence": None
+            if adjustment.recurrence is None
+            else {"rule": adjustment.recurrence.rule, "timezone": adjustment.recurrence.timezone},
+            "revoked_at": None if adjustment.revoked_at_ms is None else format_instant(adjustment.revoked_at_ms),
+            "revoked_by": adjustment.revoked_by,
+            "revoked_reason": adjustment.revoked_reason,
         }
     )
 
@@ -126,4 +151,16 @@ def _fault_of(wire: AdjustmentWire, start_ms: int, end_ms: int, recorded_at_ms: 
                 return "Object missing required field `counts_as` (up, down or excluded) - at `$`"
     if start_ms < recorded_at_ms and not wire.retroactive:
         return "Expected an instant not before `recorded_at`, or `retroactive`: true - at `$.start`"
+    return None if wire.recurrence is None else _fault_of_recurrence(wire.recurrence)
+
+
+def _fault_of_recurrence(recurrence: RecurrenceWire) -> str | None:
+    try:
+        check_rule(recurrence.rule)
+    except UnitError as error:
+        return f"{error} - at `$.recurrence.rule`"
+    try:
+        CivilZone(recurrence.timezone)
+    except CalendarError as error:
+        return f"{error} - at `$.recurrence.timezone`"
     return None

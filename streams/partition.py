@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -104,6 +104,8 @@ class PartitionRunner:
         Returns the newest register view, or None for a stage that needs none.
     halt : callable
         Ends the process: a step could not be made durable, and nothing may go on from here.
+    newest_register : callable, optional
+        Returns when ``register_of`` gives everything that is published by now; for processors that may ask for it.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class PartitionRunner:
         halt: Callable[[BaseException], None],
         observer: Observer,
         tick_seconds: float,
+        newest_register: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.owner = owner
         self.processor = processor
@@ -129,6 +132,7 @@ class PartitionRunner:
         self._sender = sender
         self._now_of = now_of
         self._register_of = register_of
+        self._newest_register = newest_register
         self._halt = halt
         self._observer = observer
         self._tick_seconds = tick_seconds
@@ -271,7 +275,10 @@ class PartitionRunner:
         first_timestamp_ms = records[index].timestamp
         while index < len(records):
             started = time.perf_counter()
-            index = self.processor.read(records, index)
+            before, index = index, self.processor.read(records, index)
+            if index == before:
+                await self._look_at_newest_register()
+                continue
             position.offset = records[index - 1].offset
             self.last_timestamp_ms = records[index - 1].timestamp
             complete = index == len(records)
@@ -283,6 +290,15 @@ class PartitionRunner:
                 more = self.processor.advance(None)
                 last = event if complete and not more else None
                 await self._deliver(self.processor.finish(), "sweep", started, last, first_timestamp_ms)
+
+    async def _look_at_newest_register(self) -> None:
+        """Bring the register up to date: the processor will not read a record before that."""
+        if not getattr(self.processor, "wants_newest_register", False):
+            raise RuntimeError(f"{self._label}: the processor read no record")
+        if self._newest_register is not None:
+            await self._newest_register()
+            await self._follow_register()
+        self.processor.has_newest_register()  # type: ignore[attr-defined]
 
     async def _tick(self) -> bool:
         """Let time pass without an event; returns whether more is due at once."""

@@ -131,6 +131,7 @@ class RegisterReader:
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         """Read everything up to the end the topics have now, then go on in the background.
@@ -190,6 +191,23 @@ class RegisterReader:
             await self._changed.wait()
         return self._snapshot
 
+    async def published_offsets(self) -> dict[str, int]:
+        """Ask the broker up to where the register is published by now: per logical topic the offset of the next record.
+
+        Raises
+        ------
+        KafkaError
+            If the broker does not answer.
+        Exception
+            Whatever ended the reader.
+        """
+        self._raise_if_failed()
+        if self._consumer is None:
+            raise RuntimeError("the register reader is not started")
+        partitions = {TopicPartition(name, 0): kind for name, kind in self._kinds.items()}
+        ends = await self._consumer.end_offsets(list(partitions))
+        return {TOPIC_OF[kind]: ends[partition] for partition, kind in partitions.items()}
+
     def _raise_if_failed(self) -> None:
         if self._task is not None and self._task.done() and not self._task.cancelled():
             failure = self._task.exception()
@@ -210,6 +228,7 @@ class RegisterReader:
         async with consumer_client(kafka, max_poll_records=None, fetch_max_wait_ms=_POLL_MS) as consumer:
             partitions = {TopicPartition(name, 0): kind for name, kind in self._kinds.items()}
             consumer.assign(list(partitions))
+            self._consumer = consumer
             for partition, offset in (await consumer.beginning_offsets(list(partitions))).items():
                 consumer.seek(partition, offset)
             ends = await consumer.end_offsets(list(partitions))

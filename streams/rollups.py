@@ -16,13 +16,15 @@ ROLLUP_FORMAT: Final = 1
 
 
 class Counted(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="c"):
-    """Counts of one target in one minute."""
+    """Counts of one target, or of one availability objective, in one minute; see :class:`sla.buckets.Rollup`."""
 
     target: str
     minute_ms: int
     met: int
     breached: int
     is_delta: bool
+    known_minutes: int = 0
+    expected_minutes: int = 0
 
 
 class Progress(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="p"):
@@ -38,7 +40,7 @@ _HEAD: Final = bytes((ROLLUP_FORMAT,))
 
 def encode_rollup(rollup: Rollup) -> bytes:
     """Encode counts."""
-    return _HEAD + _encode(Counted(rollup.target, rollup.minute_ms, rollup.met, rollup.breached, rollup.is_delta))
+    return _HEAD + _encode(Counted(*rollup))
 
 
 def encode_progress(now_ms: int) -> bytes:

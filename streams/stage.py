@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -94,6 +94,8 @@ class Stage:
         Source partitions whose lost records the operator has accepted.
     make_owner : callable
         (client, state topic, partition, worker) to the right to write it.
+    newest_register : callable, optional
+        See :class:`~streams.partition.PartitionRunner`.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Stage:
         needs_watermarks: bool,
         accept_loss: frozenset[int] = frozenset(),
         make_owner: Callable[[Mapping[str, Any], str, int, str], Owner] = Owner,
+        newest_register: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.app = app
         self.name = name
@@ -136,6 +139,7 @@ class Stage:
         self._needs_watermarks = needs_watermarks
         self._accept_loss = accept_loss
         self._make_owner = make_owner
+        self._newest_register = newest_register
         self._owned: dict[int, _Partition] = {}
         self.watermarks: dict[int, Watermark] = {}
         self._taken_at = time.monotonic()
@@ -348,6 +352,7 @@ class Stage:
             halt=self._halt,
             observer=self._observer,
             tick_seconds=self._tick_seconds,
+            newest_register=self._newest_register,
         )
         seconds = time.perf_counter() - started
         self._observer.restore_done(self.name, partition, len(rows), seconds)

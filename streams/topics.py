@@ -85,6 +85,7 @@ ALERTS: Final = "sla.alerts"
 STATEMENTS: Final = "sla.statements"
 DEAD_LETTERS: Final = "sla.dead-letters"
 TICKETS_STATE: Final = "slawatch-tickets-state"
+UPTIME_STATE: Final = "slawatch-uptime-state"
 OBJECTIVES_STATE: Final = "slawatch-objectives-state"
 ALERTS_STATE: Final = "slawatch-alerts-state"
 
@@ -103,9 +104,9 @@ _CATALOGUE: Final[tuple[tuple[str, Kind, str, str, str], ...]] = (
     (
         ROLLUPS,
         Kind.ROLLUPS,
-        "target, minute, source topic and partition",
+        "target or objective, minute, source topic and partition",
         "absolute counts; progress (msgpack)",
-        "tickets agent",
+        "tickets and uptime agents",
     ),
     (VERDICTS, Kind.OUTCOMES, "ticket id", "outcome of one clock (JSON)", "tickets agent"),
     (
@@ -113,7 +114,7 @@ _CATALOGUE: Final[tuple[tuple[str, Kind, str, str, str], ...]] = (
         Kind.LATEST,
         "alert id",
         "state of one alert (JSON); deleted when its resolve has been told",
-        "tickets, objectives and alerts agents",
+        "tickets, uptime, objectives and alerts agents",
     ),
     (
         STATEMENTS,
@@ -124,6 +125,7 @@ _CATALOGUE: Final[tuple[tuple[str, Kind, str, str, str], ...]] = (
     ),
     (DEAD_LETTERS, Kind.DEAD_LETTERS, "as received", "as received; reason and origin in headers", "any agent"),
     (TICKETS_STATE, Kind.STATE, "kind and id of a row", "one row of state (msgpack)", "tickets agent"),
+    (UPTIME_STATE, Kind.STATE, "kind and id of a row", "one row of state (msgpack)", "uptime agent"),
     (OBJECTIVES_STATE, Kind.STATE, "kind and id of a row", "one row of state (msgpack)", "objectives agent"),
     (ALERTS_STATE, Kind.STATE, "kind and id of a row", "one row of state (msgpack)", "alerts agent"),
 )

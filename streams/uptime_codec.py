@@ -178,6 +178,7 @@ def _sample(wire: SampleWire, value: bytes) -> ProbeSample | Rejected:
         good,
         total,
         wire.latency_ms,
+        counted,
     )
 
 

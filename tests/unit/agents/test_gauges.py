@@ -245,3 +245,45 @@ def test_a_processor_without_gauges_is_a_fault_that_is_seen(bench: Bench) -> Non
     runner.processor = object()
     with pytest.raises(TypeError, match="no gauges for object"):
         refreshed(bench)
+
+
+# --- what is promised --------------------------------------------------------------------------------------------------
+
+
+def test_targets_and_objectives_tell_what_they_are_about(bench: Bench) -> None:
+    refreshed(bench)
+    assert exposed(bench.metrics.target_info) == {("desk", "resolution", "resolution", "sla", "", ""): 1}
+    assert exposed(bench.metrics.objective_info) == {
+        ("desk", "resolution", "occurrence", "resolution", "sla", "", ""): 1
+    }
+    assert exposed(bench.metrics.objective_window_seconds) == {("desk", "resolution"): 365.2425 / 12 * 86_400}
+
+
+def test_what_a_register_no_longer_promises_is_told_no_more(bench: Bench) -> None:
+    gauges = refreshed(bench)
+    month = Window(rolling_ms=30 * 86_400_000, period=None)
+    bench.change_register(register(target("response", metric="response", attain="0.9", over=month)), 2)
+    refreshed(bench, gauges)
+    assert {labels["target"] for labels, _ in bench.metrics.target_info.series()} == {"response"}
+    assert exposed(bench.metrics.objective_window_seconds) == {("desk", "response"): 30 * 86_400}
+
+
+def test_alerts_are_told_by_team_and_are_gone_when_none_fires(bench: Bench) -> None:
+    runner = bench.own_alerts(0)
+    runner.step(alert_record(alert(1)), alert_record(alert(2)))
+    gauges = refreshed(bench)
+    told = exposed(bench.metrics.team_alerts_firing)
+    assert list(told.values()) == [2]
+    [(name, _, _, topic, partition)] = told
+    assert (name, topic, partition) == ("SLATicketAtRisk", "sla.alerts", "0")
+    for number in (1, 2):
+        runner.step(alert_record(alert(number, AlertState.RESOLVED)))
+    refreshed(bench, gauges)
+    assert exposed(bench.metrics.team_alerts_firing) == {}
+
+
+def test_the_partitions_a_topic_should_have_are_told(bench: Bench) -> None:
+    refreshed(bench)
+    assert exposed(bench.metrics.partitions) == {
+        (topic,): PARTITIONS for topic in ("sla.tickets", "sla.rollups", "sla.alerts")
+    }

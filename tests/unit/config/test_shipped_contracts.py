@@ -24,13 +24,13 @@ CONFIG = Path(__file__).parents[3] / "config"
 
 @cache
 def shipped() -> Register:
-    agreements = load_agreements([CONFIG])
+    agreements = load_agreements([CONFIG / "contracts"])
     calendars = {name: Calendar(model.to_domain()) for name, model in agreements.calendars.items()}
     return Register([contract.to_domain() for contract in agreements.contracts.values()], calendars)
 
 
 def happened(kind: str, when: str, **fields: str | None) -> TicketEvent:
-    return event(kind, parse_instant(when), **fields)
+    return event(kind, parse_instant(when), **fields)  # type: ignore[arg-type]
 
 
 def play(*events: TicketEvent, now: str) -> dict[str, Verdict]:

@@ -382,6 +382,17 @@ def test_firing_alerts_are_counted_by_name() -> None:
     assert len(book) == 2
 
 
+def test_firing_alerts_are_counted_by_contract_and_team_and_the_rarest_together() -> None:
+    book = make_book()
+    teams = ["V30"] * 3 + ["V5"] * 2 + ["A", "B"]
+    for number, team in enumerate(teams):
+        book.apply(decision(alert_id=f"a{number}", labels={"sla_id": "desk", "team": team}), T0)
+    name = AlertKind.TICKET_AT_RISK.value
+    assert book.firing_by_team()[name, "desk", "V30"] == 3
+    assert book.firing_by_team(limit=2) == {(name, "desk", "V30"): 3, (name, "desk", "V5"): 2, (name, "", ""): 2}
+    assert sum(book.firing_by_team(limit=1).values()) == book.firing_count() == len(teams)
+
+
 @pytest.mark.parametrize("argument", ["resend_ms", "resolve_resend_ms", "retry_ms"])
 def test_intervals_must_be_positive(argument: str) -> None:
     with pytest.raises(ValueError, match="positive"):

@@ -235,6 +235,18 @@ def test_event_from_before_a_hand_over_that_time_has_made_already_gives_the_same
         assert ticket.clocks == expected
 
 
+def test_clock_that_time_alone_has_brought_is_not_taken_back_by_a_fold_from_the_start() -> None:
+    ticket = fold(split(), CREATED)
+    pass_time(ticket, split(), at("fri 12:00"))
+    dropped: list[Clock] = []
+    add_event(ticket, event("note", "tue 12:00"), split(), dropped)
+    assert dropped == []
+    assert [(clock.target_id, clock.phase) for clock in ticket.clocks] == [
+        ("all", Phase.SUPERSEDED),
+        ("of-P1", Phase.RUNNING),
+    ]
+
+
 def test_revisions_that_let_go_twice_hand_over_twice() -> None:
     of = register(
         target(within="24bh", until="tue 09:00", open_until_ms=at("tue 09:00"), open_then=2),

@@ -152,7 +152,7 @@ def test_date_of_the_ticket_is_due_at_close_of_business_of_that_date() -> None:
 
 @pytest.mark.parametrize("unset", [{}, {"last_day": "at the end of the month"}])
 def test_there_is_no_clock_until_the_field_holds_a_date(unset: dict[str, str]) -> None:
-    created = event("created", "mon 10:00", **unset)
+    created = event("created", "mon 10:00", **unset)  # type: ignore[arg-type]
     assert fold(LAST_DAY, created).clocks == []
     dated = event("updated", "tue 10:00", last_day="2026-03-06")
     clock = clock_of(LAST_DAY, created, dated)

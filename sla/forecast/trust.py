@@ -1,0 +1,112 @@
+"""Whether a model may page: it has to have seen enough, and its pages have to have been right lately.
+
+While it may not, the share of the target consumed pages instead, and the reason is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+FEWEST_VERDICTS: Final = 200
+"""Verdicts past their deadline before a model is trusted: before, only the quickly solved have told their outcome."""
+
+LEAST_PRECISION: Final = 0.6
+"""Share of recent pages that came true, below which trust is lost."""
+
+PRECISION_TO_RETURN: Final = 0.65
+"""And from which it returns: a model at the edge must not come and go."""
+
+_PAGES_TO_JUDGE: Final = 20.0
+"""Weighted pages before their precision means anything."""
+
+_PAGE_HALF_LIFE: Final = 50.0
+"""Pages after which one counts half: a sudden drift must show within a shift, not within a month."""
+
+
+class TrustReason(StrEnum):
+    """Why a model is trusted or not; the words are public."""
+
+    TRUSTED = "trusted"
+    COLD_START = "cold-start"
+    """Fewer than 200 verdicts past their deadline."""
+    IMPRECISE = "imprecise"
+    """Fewer than 60 % of its recent pages came true: something has changed that it has not learned yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whether a model may page, and why.
+
+    Attributes
+    ----------
+    verdicts : int
+        Verdicts past their deadline so far.
+    precision : float or None
+        Share of recent pages that came true; None: too few.
+    """
+
+    reason: TrustReason
+    verdicts: int
+    precision: float | None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the model's probability pages."""
+        return self.reason is TrustReason.TRUSTED
+
+    def in_words(self) -> str:
+        """Return the state of trust as one sentence."""
+        match self.reason:
+            case TrustReason.TRUSTED:
+                return "the forecast is trusted"
+            case TrustReason.COLD_START:
+                return f"paged by time consumed: {self.verdicts} of {FEWEST_VERDICTS} verdicts needed for a forecast"
+            case TrustReason.IMPRECISE:
+                share = f"{self.precision:.0%}" if self.precision is not None else "too few"
+                return f"paged by time consumed: {share} of the forecast's recent pages came true"
+
+
+class TrustGate:
+    """Follows the pages a model would have sent, also while it may not send them."""
+
+    def __init__(self) -> None:
+        self._verdicts = 0
+        self._pages = 0.0
+        self._true_pages = 0.0
+        self._is_imprecise = False
+        self._decay = 0.5 ** (1 / _PAGE_HALF_LIFE)
+
+    def learn(self, *, paged: bool, breached: bool) -> None:
+        """Take the outcome of a clock whose deadline has passed, and whether the model would have paged for it."""
+        self._verdicts += 1
+        if not paged:
+            return
+        self._pages = self._pages * self._decay + 1
+        self._true_pages = self._true_pages * self._decay + breached
+        precision = self._precision()
+        if precision is not None:
+            self._is_imprecise = precision < (PRECISION_TO_RETURN if self._is_imprecise else LEAST_PRECISION)
+
+    def state(self) -> Trust:
+        """Return whether the model may page."""
+        if self._verdicts < FEWEST_VERDICTS:
+            reason = TrustReason.COLD_START
+        else:
+            reason = TrustReason.IMPRECISE if self._is_imprecise else TrustReason.TRUSTED
+        return Trust(reason, self._verdicts, self._precision())
+
+    def _precision(self) -> float | None:
+        return self._true_pages / self._pages if self._pages >= _PAGES_TO_JUDGE else None
+
+    def document(self) -> tuple[int, float, float, bool]:
+        """Return the gate for storage; see :meth:`restored`."""
+        return (self._verdicts, self._pages, self._true_pages, self._is_imprecise)
+
+    @classmethod
+    def restored(cls, document: tuple[int, float, float, bool]) -> TrustGate:
+        """Return the gate that :meth:`document` described."""
+        gate = cls()
+        gate._verdicts, gate._pages, gate._true_pages, gate._is_imprecise = document
+        return gate
