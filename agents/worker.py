@@ -168,7 +168,8 @@ async def _newest_register(application: Application, reader: RegisterReader) -> 
             log.warning("broker does not tell the end of the register", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_FOLLOW_SECONDS)
             continue
-        while application.register.view is None or not has_reached(application.register.view, published):
+        # The reader has it within milliseconds; a service that nobody knows is rare.
+        while application.register.view is None or not has_reached(application.register.view, published):  # noqa: ASYNC110
             await asyncio.sleep(_REGISTER_POLL_SECONDS)
         return
 

@@ -272,9 +272,10 @@ def consumed_at(clock: Clock, calendar: WorkCalendar, at_ms: int) -> int:
 def has_breached(clock: Clock, now_ms: int, settle_ms: int) -> bool:
     """Tell whether the clock has breached, as of ``now_ms``.
 
-    A breach is declared ``settle_ms`` after its deadline (a resolve may be on its way) and placed at the deadline.
+    A breach is declared ``settle_ms`` after its deadline and placed at the deadline: a resolve may be on its way, even
+    when an event from after the deadline is there already.
     """
-    return clock.breached or (clock.phase == _RUNNING and now_ms >= clock.deadline_ms + settle_ms)
+    return (clock.breached or clock.phase == _RUNNING) and now_ms >= clock.deadline_ms + settle_ms
 
 
 def warn_level_at(clock: Clock, target: Target, calendar: WorkCalendar, now_ms: int) -> tuple[int, int]:
@@ -309,7 +310,8 @@ def risk_level_of(clock: Clock, target: Target, level: int) -> RiskLevel | None:
 def next_change_ms(clock: Clock, now_ms: int, settle_ms: int, next_warn_ms: int) -> int:
     """Return the next instant at which this clock changes colour without any event; NEVER if none."""
     if clock.phase != _RUNNING:
-        return NEVER
+        declared_ms = clock.deadline_ms + settle_ms
+        return declared_ms if clock.breached and now_ms < declared_ms else NEVER
     if has_breached(clock, now_ms, settle_ms):
         return next_warn_ms
     return min(next_warn_ms, clock.deadline_ms + settle_ms)

@@ -32,7 +32,7 @@ from sla.row import (
 from sla.step import Fault, Outcome
 from sla.table import DueTable
 from sla.telling import Telling
-from sla.ticket import Added, Ticket, add_event, insert_event, new_ticket, refold
+from sla.ticket import Added, Ticket, add_event, insert_event, new_ticket, pass_time, refold
 from sla.units import DAY_MS, HOUR_MS, NEVER
 
 TICKET_PREFIX: Final = b"t"
@@ -422,6 +422,8 @@ class TicketEngine:
         due_ms: int = NEVER
         is_closed = True
         try:
+            if self.register.lets_go:
+                due_ms = pass_time(ticket, self.register, now_ms)
             for clock in ticket.clocks:
                 # Most clocks an engine looks at have nothing to tell: they run or stand as the outside knows they do.
                 if (

@@ -16,6 +16,7 @@ from sla.availability import Availability
 from sla.calendar import ElapsedCalendar, WorkCalendar
 from sla.contract import Contract, ContractType, Target, TimeBase
 from sla.errors import ContractError
+from sla.units import NEVER
 
 LABEL_FIELDS = frozenset({"customer", "priority", "region", "service", "team"})
 """Ticket fields that alerts and reports name, besides those that contracts look at."""
@@ -78,6 +79,8 @@ class Register:
         instants = {target.effective_from_ms for target in self._ordered}
         instants |= {target.effective_until_ms for target in self._ordered}
         self._boundaries = sorted(instants)
+        self.lets_go = any(target.open_until_ms != NEVER for target in self._ordered)
+        """Whether any revision lets go of open clocks at some instant: then time alone can change a ticket."""
         self.matched_fields = tuple(sorted({name for target in self._ordered for name, _ in target.applies_to}))
         watched = set(self.matched_fields) | LABEL_FIELDS
         for target in self._ordered:

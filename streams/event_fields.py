@@ -85,6 +85,11 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "reference": "Where it was decided: change request, minutes of a meeting.",
         "retroactive": "Whether it may begin before `recorded_at`. Without it maintenance has to be announced.",
         "revoked": "Taken back: it counts no more, and is still shown.",
+        "recurrence": "When it happens again: `rule` is an RRULE of RFC 5545 without DTSTART, over the local time of "
+        "`timezone`; `start` and `end` are the first time.",
+        "revoked_at": "When it was taken back.",
+        "revoked_by": "Who took it back.",
+        "revoked_reason": "Why it was taken back.",
     },
     "verdict": {
         "version": _VERSION,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from config.settings import Settings
-from streams.topics import ADJUSTMENTS, ONE_PARTITION, STATEMENTS, UPTIME, Kind, Topics, acl_commands, acls
+from streams.topics import ONE_PARTITION, STATEMENTS, Kind, Topics, acl_commands, acls
 
-RESERVED: Final = frozenset({UPTIME, ADJUSTMENTS, STATEMENTS})
+RESERVED: Final = frozenset({STATEMENTS})
 """Topics of the catalogue that have no effect in this release."""
 
 _BOOTSTRAP: Final = "$BOOTSTRAP"
@@ -45,7 +45,6 @@ def markdown() -> str:
         *_rows(topics),
         "",
         f"\\* {_names(RESERVED)}: created for later releases, without effect in this one.",
-        "There is no uptime agent yet.",
         "",
         "## Configuration",
         "",

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from math import exp, log, pi, sqrt
+from math import exp, log, pi
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -122,11 +122,11 @@ class BreachModel:
 
     # --- prediction ---
 
-    def slots(self, factors: Sequence[Factor]) -> Slots:
-        """Return where the factors' numbers are, making room for those that are new."""
+    def slots(self, factors: Sequence[Factor], *, add: bool) -> Slots:
+        """Return where the factors' numbers are; those that are new get room, or the place of the unknown."""
         known = self._slot_of
         found = [known.get(factor, _NEUTRAL) for factor in factors]
-        if _NEUTRAL in found:
+        if add and _NEUTRAL in found:
             found = [slot or self._add(factor) for slot, factor in zip(found, factors, strict=True)]
         return np.array(found, dtype=np.int32)
 
@@ -322,11 +322,6 @@ def log_odds_of(probability: float) -> float:
     """Return the log odds of a probability."""
     probability = min(max(probability, _DECAY_FLOOR), 1 - _DECAY_FLOOR)
     return log(probability / (1 - probability))
-
-
-def moderation_of(doubt: float) -> float:
-    """Return by what a log odds ratio shrinks that has this variance."""
-    return 1 / sqrt(1 + pi / 8 * doubt)
 
 
 def _taken(column: NDArray[np.float64], origin: Slots, capacity: int, fill: float) -> NDArray[np.float64]:
