@@ -87,6 +87,7 @@ def read_counts(path: Path) -> Counts:
     UptimeCountsError
         With the first faults, each with its line.
     """
+    from sources.faults import SourceError
     from sources.files import open_source
 
     of_service: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
@@ -109,8 +110,8 @@ def read_counts(path: Path) -> Counts:
                 minute_ms = at_ms - at_ms % MINUTE_MS
                 good, bad = minutes.get(minute_ms, (0, 0))
                 minutes[minute_ms] = (good + line.good, bad + line.bad)
-    except OSError as error:
-        raise UptimeCountsError(f"{path}: can't be read: {error.strerror or error}") from error
+    except SourceError as error:
+        raise UptimeCountsError(str(error)) from error
     if not of_service and not faults:
         faults.append(f'{path}: holds no counts: write lines {{"service","at","good","bad"}}')
     if faults:

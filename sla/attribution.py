@@ -117,17 +117,14 @@ def shares_of(ticket: Ticket, clock: Clock, register: Register, until_ms: int) -
     return tuple(Share(party, *found[party]) for party in sorted(found))
 
 
-def attributed(verdict: Verdict, ticket: Ticket, register: Register) -> Verdict:
-    """Return a verdict with the parties' shares of its clock's time, and with the SLAs it endangers."""
-    for clock in ticket.clocks:
-        if clock.target_id == verdict.target and clock.cycle == verdict.cycle:
-            target, _ = register.terms[clock.target_id, clock.revision]
-            return msgspec.structs.replace(
-                verdict,
-                parties=shares_of(ticket, clock, register, verdict.start_ms + verdict.elapsed_ms),
-                endangers=endangered(ticket, clock, target, register),
-            )
-    return verdict
+def attributed(verdict: Verdict, ticket: Ticket, clock: Clock, register: Register) -> Verdict:
+    """Return the verdict on a clock with the parties' shares of its time, and with the SLAs it endangers."""
+    target, _ = register.terms[clock.target_id, clock.revision]
+    return msgspec.structs.replace(
+        verdict,
+        parties=shares_of(ticket, clock, register, verdict.start_ms + verdict.elapsed_ms),
+        endangers=endangered(ticket, clock, target, register),
+    )
 
 
 def endangered(ticket: Ticket, clock: Clock, target: Target, register: Register) -> tuple[tuple[str, str, int], ...]:

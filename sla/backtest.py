@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from sla import clock as clocks
-from sla.attribution import attributed, endangered, shares_of
+from sla.attribution import endangered, shares_of
 from sla.clock import Clock
 from sla.engine import EngineLimits, TicketEngine
 from sla.events import Rejected, TicketEvent
@@ -130,7 +130,6 @@ class Backtest:
         BacktestError
             If our own code failed on a ticket.
         """
-        self._end_step()  # before time passes: a ticket may be forgotten by then, and who held it with it
         while self._engine.advance_to(now_ms):
             self._end_step()
         self._end_step()
@@ -171,8 +170,7 @@ class Backtest:
         if verdict.result is Result.RETRACTED:
             self._verdicts.pop(key, None)
             return
-        ticket = self._engine.ticket(verdict.ticket)
-        self._verdicts[key] = verdict if ticket is None else attributed(verdict, ticket, self._engine.register)
+        self._verdicts[key] = verdict
 
     def _open(self, ticket_id: str, ticket: Ticket, clock: Clock) -> OpenClock:
         register, now_ms = self._engine.register, self._engine.now_ms

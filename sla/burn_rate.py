@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from math import sqrt
 from statistics import NormalDist
 from typing import Final
@@ -116,6 +117,11 @@ class BurnPolicy:
         """The longest window."""
         return max((pair.long_ms for pair in self.pairs), default=0)
 
+    @property
+    def quantile(self) -> float:
+        """Quantile of the normal distribution at the confidence."""
+        return _quantile(self.confidence)
+
     def least_bad(self, attain: Fraction) -> int:
         """Return on how many bad events a pair fires at least."""
         return 1 if attain == 1 else self.min_bad_events
@@ -128,6 +134,8 @@ class BurnPolicy:
             found = self._limits[window_ms] = tuple((pair, limit) for pair, limit in limits if limit is not None)
         return found
 
+
+_quantile = lru_cache(maxsize=16)(NormalDist().inv_cdf)
 
 Firing = frozenset[str]
 """Names of the pairs that fire for one objective."""
@@ -254,5 +262,4 @@ def _is_no_noise(policy: BurnPolicy, attain: Fraction, long: Sums) -> bool:
         return False  # a burst of traffic at the ratio that was agreed
     if long.bad >= policy.confident_from:
         return True
-    z = NormalDist().inv_cdf(policy.confidence)
-    return wilson_lower_bound(long.bad, long.events, z) > float(1 - attain)
+    return wilson_lower_bound(long.bad, long.events, policy.quantile) > float(1 - attain)

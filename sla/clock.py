@@ -70,6 +70,8 @@ class Published(msgspec.Struct, array_like=True, gc=False):
     consumed_ms: int
     start_ms: int
     revision: int
+    attribution: int = 0
+    """CRC-32 of who held the ticket and of what the clock endangers, see :attr:`~sla.outcome.Verdict.attribution`."""
 
     @property
     def decided_at_ms(self) -> int:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sla import clock as clocks
+from sla.attribution import attributed
 from sla.buckets import BUCKET_PREFIX, Buckets
 from sla.clock import AT_RISK_FIRING, Phase
+from sla.contract import ContractType
 from sla.events import Reason, Rejected, TicketEvent
 from sla.published_terms import TERMS_PREFIX, PublishedTerms
 from sla.register import Register
@@ -101,6 +103,7 @@ class TicketEngine:
         self._terms = PublishedTerms()
         self._touched: dict[bytes, Ticket] = {}
         self._unjudged: dict[bytes, None] = {}
+        self._refolded: set[bytes] = set()
         self._unfolded: set[bytes] = set()
         """Tickets of the step whose clocks are behind their history: folded once, before anyone looks at them."""
         self._due_of: dict[bytes, int] = {}
@@ -335,6 +338,7 @@ class TicketEngine:
         outcome.rollups = self._buckets.finish(outcome.rows)
         self._terms.finish(outcome.rows)
         self._touched = {}
+        self._refolded.clear()
         self._unfolded.clear()
         self._due_of = {}
         self._next_due_ms = NEVER
@@ -356,6 +360,7 @@ class TicketEngine:
         return ticket
 
     def _refold(self, key: bytes, ticket: Ticket) -> None:
+        self._refolded.add(key)
         dropped = refold(ticket, self.register)
         ticket.register_version = self.register_version
         if dropped:
@@ -419,6 +424,7 @@ class TicketEngine:
         now_ms, settle_ms = self.now_ms, self.limits.settle_ms
         terms = self.register.terms
         telling = self._telling
+        refolded = key in self._refolded
         due_ms: int = NEVER
         is_closed = True
         try:
@@ -446,15 +452,26 @@ class TicketEngine:
                 if decision is None:
                     if clock.published is not None:
                         telling.take_back(clock, ticket_id, clock.published, now_ms)
-                elif not clocks.is_told(clock, target, decision):
-                    telling.publish(clock, target, clocks.verdict_on(clock, ticket_id, target, decision), now_ms)
+                else:
+                    told = clock.published if clocks.is_told(clock, target, decision) else None
+                    # Who held a ticket changes only with its history; what an OLA endangers, with its other clocks.
+                    may_differ = (
+                        refolded
+                        or target.contract_type is not ContractType.SLA
+                        or (clock.ended_ms is None and ticket.history.last_ms < clock.deadline_ms)
+                    )
+                    if told is None or may_differ:
+                        verdict = clocks.verdict_on(clock, ticket_id, target, decision)
+                        verdict = attributed(verdict, ticket, clock, self.register)
+                        if told is None or told.attribution != verdict.attribution:
+                            telling.publish(clock, target, verdict, now_ms)
                 if clock.is_active:
                     is_closed = False
-                    telling.alert(clock, target, calendar, ticket_id, ticket, now_ms)
+                    telling.alert(clock, target, calendar, ticket_id, ticket, self.register, now_ms)
                     change_ms = clocks.next_change_ms(clock, now_ms, settle_ms, clock.warn_ms)
                     due_ms = min(due_ms, change_ms)
                 elif clock.alerts:
-                    telling.alert(clock, target, calendar, ticket_id, ticket, now_ms)
+                    telling.alert(clock, target, calendar, ticket_id, ticket, self.register, now_ms)
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost one ticket, not its partition
             self._set_aside(key, error)
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -83,6 +84,11 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     elapsed_ms: int
     parties: tuple[Share, ...] = ()
     endangers: tuple[tuple[str, str, int], ...] = ()
+
+    @property
+    def attribution(self) -> int:
+        """CRC-32 of ``parties`` and ``endangers``: whether they are what was told before."""
+        return crc32(msgspec.msgpack.encode((self.parties, self.endangers)))
 
     @property
     def clock_id(self) -> str:

@@ -10,12 +10,14 @@ from typing import Final
 
 from sla import clock as clocks
 from sla.alerting import SEVERITY, clock_alert
+from sla.attribution import endangered
 from sla.buckets import Buckets
 from sla.calendar import WorkCalendar
 from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Clock, Phase, Published
 from sla.contract import Target
 from sla.outcome import Alert, AlertKind, AlertState, Result, Verdict
 from sla.published_terms import PublishedTerms, Terms
+from sla.register import Register
 from sla.step import Outcome
 from sla.ticket import Ticket
 
@@ -52,6 +54,7 @@ class Telling:
             verdict.consumed_ms,
             verdict.start_ms,
             verdict.revision,
+            verdict.attribution,
         )
         moved = before is None or (before.result, before.decided_at_ms) != (after.result, after.decided_at_ms)
         if moved:
@@ -72,7 +75,14 @@ class Telling:
         self.outcome.verdicts.append((_retraction(ticket_id, clock, terms, told), True))
 
     def alert(
-        self, clock: Clock, target: Target, calendar: WorkCalendar, ticket_id: str, ticket: Ticket, now_ms: int
+        self,
+        clock: Clock,
+        target: Target,
+        calendar: WorkCalendar,
+        ticket_id: str,
+        ticket: Ticket,
+        register: Register,
+        now_ms: int,
     ) -> None:
         """Tell which alerts about a clock fire and which are over, where that differs from what was told."""
         firing = 0
@@ -88,6 +98,7 @@ class Telling:
         if firing == clock.alerts and not rises:
             return
         before = clock.alerts
+        endangers = endangered(ticket, clock, target, register) if firing else ()
         if firing:
             clock.alerted_level = max(level, clock.alerted_level)
         alerts: list[Alert] = []
@@ -95,7 +106,7 @@ class Telling:
             is_firing, was_firing = bool(firing & bit), bool(before & bit)
             if is_firing != was_firing or (is_firing and rises and bit == AT_RISK_FIRING):
                 state = AlertState.FIRING if is_firing else AlertState.RESOLVED
-                alerts.append(clock_alert(kind, state, clock, target, ticket_id, ticket.attributes, now_ms))
+                alerts.append(clock_alert(kind, state, clock, target, ticket_id, ticket.attributes, now_ms, endangers))
         # Not before every one of them stands: what fails has not been told.
         self.outcome.alerts += alerts
         clock.alerts = firing

@@ -194,7 +194,7 @@ class PredictionRun:
     ) -> None:
         clock_id = self._drop(ticket_id, clock.target_id, clock.cycle)
         if breached:
-            known_ms = max(decided_at_ms, min(known_ms, decided_at_ms + self._settle_ms))
+            known_ms = decided_at_ms + self._settle_ms
         self.forecaster.decide(clock_id, known_ms, breached=breached, deadline_ms=clock.deadline_ms)
         self._on_decision(Decision(clock_id, clock.start_ms, decided_at_ms, breached))
 

@@ -346,8 +346,8 @@ STORIES: dict[str, Callable[[], Traffic]] = {
     "an outage at night": lambda: busy(36, 1, (33 * DAY + 60, 300, 1.0)),
     "an outage at noon": lambda: busy(36, 2, (33 * DAY + 12 * 60, 200, 1.0)),
     "a slow burn with noise": lambda: busy(36, 3, (33 * DAY, 3 * DAY, 0.03), errors=0.0005),
-    "errors as usual": lambda: busy(36, 4, errors=0.001),
-    "little traffic": lambda: busy(36, 5, (33 * DAY + 12 * 60, 240, 0.5), level=0.002, errors=0.02),
+    "errors as usual": lambda: busy(33, 4, errors=0.001),
+    "little traffic": lambda: busy(34, 5, (32 * DAY + 12 * 60, 240, 0.5), level=0.002, errors=0.02),
     "the beginning is the incident": lambda: busy(4, 6, (0, 400, 0.3)),
     "over the end of a month": lambda: busy(14, 7, (11 * DAY + 20 * 60, 9 * 60, 0.4)),
 }
@@ -556,7 +556,7 @@ def test_faults_are_told_with_their_lines(backtest: Backtest, tmp_path: Path) ->
     assert "'portl' (portal?)" in failed(*given, "--uptime", str(counts))
     counts.write_text('{"service":"portal","at":0,"good":1,"bad":0}\n')
     assert "no objective was in force" in failed(*given, "--uptime", str(counts))
-    assert "can't be read" in failed(*given, "--uptime", str(tmp_path / "absent.jsonl"))
+    assert "No such file" in failed(*given, "--uptime", str(tmp_path / "absent.jsonl"))
 
 
 def test_options_that_belong_together_are_asked_for(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_verdict_gets_the_shares_up_to_its_stop_or_its_deadline() -> None:
     ticket = fold(of, event("created", "mon 09:00", team="first"), event("updated", "mon 10:30", team="second"))
     verdict = clocks.verdict_of(ticket.clocks[0], "INC-1", of.targets[0], at("mon 15:00"), SETTLE_MS)
     assert verdict is not None
-    assert attributed(verdict, ticket, of).parties == (
+    assert attributed(verdict, ticket, ticket.clocks[0], of).parties == (
         Share("team:first", 90 * MINUTE_MS, 90 * MINUTE_MS, 0),
         Share("team:second", 30 * MINUTE_MS, 30 * MINUTE_MS, 0),
     )
