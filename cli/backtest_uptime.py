@@ -170,7 +170,12 @@ def _judge(
     if column is None:
         return None
     terms = [Terms(each.attain, each.window, each.effective_from_ms, each.effective_until_ms) for each in revisions]
-    events = tuple(replay(policy, terms, column, first_ms, end_ms))
+
+    def coverage(start_ms: int, until_ms: int) -> tuple[int, int]:
+        # Time before the first minute is not missing: there was nobody to miss it.
+        return column.sums(start_ms, until_ms).minutes, (until_ms - max(start_ms, first_ms)) // MINUTE_MS
+
+    events = tuple(replay(policy, terms, column, first_ms, end_ms, coverage))
     last = [each for each in revisions if each.effective_from_ms < end_ms][-1]
     at_ms = min(end_ms, last.effective_until_ms)
     return Judged(last, events, budget_at(last.attain, last.window, column, at_ms, first_ms))

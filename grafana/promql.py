@@ -95,14 +95,20 @@ def metrics_in(expr: str) -> set[str]:
     Raises
     ------
     ValueError
-        If it is no PromQL, or selects series without naming a metric.
+        If it is no PromQL, or selects series by no name of a metric, or by a pattern that no metric has.
     """
     names: set[str] = set()
     for selector in _selectors(promql_parser.parse(filled(expr))):
-        if not selector.name:
-            raise ValueError(f"it selects series without the name of a metric: {expr}")
-        names.add(selector.name)
+        found = {selector.name} if selector.name else _by_pattern(selector)
+        if not found:
+            raise ValueError(f"it selects series by no name of a metric: {expr}")
+        names |= found
     return names
+
+
+def _by_pattern(selector: promql_parser.VectorSelector) -> set[str]:
+    patterns = [matcher.value for matcher in selector.matchers.matchers if matcher.name == "__name__"]
+    return {name for name in CATALOGUE if any(re.fullmatch(pattern, name) for pattern in patterns)}
 
 
 def labels_in(expr: str) -> dict[str, set[str]]:

@@ -11,6 +11,7 @@ The pairs are data, see :class:`BurnPolicy`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -21,7 +22,6 @@ from typing import Final
 
 from sla.budget import Expected
 from sla.minute_counts import MinuteSums, Sums
-from sla.units import MINUTE_MS
 
 SHORT_OF_LONG: Final = 12
 """How many short windows a long one has."""
@@ -137,6 +137,9 @@ class BurnPolicy:
 
 _quantile = lru_cache(maxsize=16)(NormalDist().inv_cdf)
 
+Coverage = Callable[[int, int], tuple[int, int]]
+"""From a span ``[start, end)``, UTC epoch ms, to (minutes known, minutes that should be)."""
+
 Firing = frozenset[str]
 """Names of the pairs that fire for one objective."""
 
@@ -155,9 +158,7 @@ def judge(
     counts: MinuteSums,
     now_ms: int,
     firing: Firing,
-    *,
-    observed_from_ms: int = 0,
-    told_ms: int | None = MINUTE_MS,
+    coverage: Coverage | None = None,
 ) -> Firing:
     """Return which pairs fire at an instant.
 
@@ -171,11 +172,8 @@ def judge(
         The instant, a whole minute; windows are half-open, ``[now - w, now)``.
     firing : frozenset of str
         Pairs that fired a minute ago.
-    observed_from_ms : int
-        Since when events are counted at all: time before that is not missing, there was nobody to miss it.
-    told_ms : int or None
-        How much time one told minute stands for: a slice of time tells once. None: of time in which nothing was told it
-        is known that nothing happened.
+    coverage : Coverage or None
+        Of which minutes something should be known, and is. None: of all; where nothing was told nothing happened.
 
     Notes
     -----
@@ -192,7 +190,7 @@ def judge(
             if not (_exceeds(long.bad, limit, 1, allowed) and _is_no_noise(policy, attain, long)):
                 continue
         short = counts.sums(now_ms - pair.short_ms, now_ms)
-        if told_ms is not None and _is_blind(policy, pair, short, told_ms, now_ms - observed_from_ms):
+        if coverage is not None and _is_blind(policy, coverage, now_ms - pair.short_ms, now_ms):
             is_firing = was_firing
         else:
             is_firing = _exceeds(short.bad, limit, pair.long_ms // pair.short_ms, allowed)
@@ -227,8 +225,9 @@ def may_fire(
     return False
 
 
-def _is_blind(policy: BurnPolicy, pair: BurnPair, short: Sums, told_ms: int, watched_ms: int) -> bool:
-    return short.minutes * told_ms < policy.min_coverage * min(pair.short_ms, watched_ms)
+def _is_blind(policy: BurnPolicy, coverage: Coverage, start_ms: int, end_ms: int) -> bool:
+    known, expected = coverage(start_ms, end_ms)
+    return known < policy.min_coverage * expected or not expected
 
 
 def wilson_lower_bound(bad: int, events: int, z: float) -> float:

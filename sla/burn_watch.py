@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Final
 
 from sla.budget import Budget, budget_at, expected_at, least_expected
-from sla.burn_rate import NONE_FIRING, BurnPolicy, Firing, Severity, judge, may_fire, severities
+from sla.burn_rate import NONE_FIRING, BurnPolicy, Coverage, Firing, Severity, judge, may_fire, severities
 from sla.contract import Window
 from sla.minute_counts import MinuteSums
 from sla.outcome import AlertState
@@ -27,15 +27,12 @@ class Terms:
     ----------
     from_ms, until_ms : int
         While these terms are in force, half-open, UTC epoch ms.
-    told_ms : int or None
-        How much time one told minute stands for, see :func:`sla.burn_rate.judge`.
     """
 
     attain: Fraction
     window: Window
     from_ms: int
     until_ms: int
-    told_ms: int | None = MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +60,16 @@ def judge_minutes(
     until_ms: int,
     observed_from_ms: int,
     firing: Firing = NONE_FIRING,
+    coverage: Coverage | None = None,
 ) -> Iterator[BurnChange]:
     """Judge every whole minute in ``(after, until]``; yield where the pairs that fire change.
 
     Parameters
     ----------
+    observed_from_ms : int
+        Since when events are counted at all.
+    coverage : Coverage or None
+        As :func:`sla.burn_rate.judge` takes it.
     firing : frozenset of str
         Pairs that fired at ``after_ms``.
     """
@@ -89,16 +91,7 @@ def judge_minutes(
         minute += 1
         now_ms = minute * MINUTE_MS
         expected = expected_at(window, counts, now_ms, observed_from_ms)
-        found = judge(
-            policy,
-            attain,
-            expected,
-            counts,
-            now_ms,
-            firing,
-            observed_from_ms=observed_from_ms,
-            told_ms=terms.told_ms,
-        )
+        found = judge(policy, attain, expected, counts, now_ms, firing, coverage)
         if found != firing:
             firing = found
             yield BurnChange(now_ms, firing, budget_at(attain, window, counts, now_ms, observed_from_ms))
@@ -123,7 +116,12 @@ class BurnEvent:
 
 
 def replay(
-    policy: BurnPolicy, terms: Iterable[Terms], counts: MinuteSums, observed_from_ms: int, until_ms: int
+    policy: BurnPolicy,
+    terms: Iterable[Terms],
+    counts: MinuteSums,
+    observed_from_ms: int,
+    until_ms: int,
+    coverage: Coverage | None = None,
 ) -> Iterator[BurnEvent]:
     """Judge an objective under its terms, one after the other, from its first observation to an instant.
 
@@ -144,7 +142,7 @@ def replay(
         if last is not None and firing and last[0].until_ms < each.from_ms:
             yield from _ended(policy, firing, *last)
             firing = NONE_FIRING
-        for change in judge_minutes(policy, each, counts, begin_ms, end_ms, observed_from_ms, firing):
+        for change in judge_minutes(policy, each, counts, begin_ms, end_ms, observed_from_ms, firing, coverage):
             for severity, state in severity_changes(policy, firing, change.firing):
                 yield BurnEvent(severity, state, change.at_ms, change.budget)
             firing = change.firing

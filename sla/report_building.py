@@ -24,7 +24,7 @@ from sla.errors import UnitError
 from sla.experience import Experience
 from sla.minute_counts import MinuteColumn
 from sla.outcome import Result, Share, Verdict
-from sla.period import CalendarPeriod
+from sla.period import CalendarPeriod, parse_period
 from sla.register import Register
 from sla.report import (
     Breach,
@@ -112,7 +112,10 @@ def promise_of(
     """Return one objective as a statement sees it, with the credits that are agreed for the period."""
     objective = promised.objective
     assert objective is not None
-    is_target = isinstance(promised, Target)
+    if isinstance(promised, Target):
+        subject, counting = promised.metric, Counting.CLOCKS
+    else:
+        subject, counting = promised.service, Counting(promised.kind.value)
     span = period.span(objective.window.timezone)
     credits_of = [terms for terms in contract.credits if terms.objective in {objective_id, promised.id}]
     return Promise(
@@ -120,8 +123,8 @@ def promise_of(
         counted_by=promised.id,
         contract=contract.id,
         revision=promised.revision,
-        subject=promised.metric if is_target else promised.service,
-        counting=Counting.CLOCKS if is_target else Counting(promised.kind.value),
+        subject=subject,
+        counting=counting,
         attain=objective.attain,
         window=objective.window,
         credits=in_force(credits_of, objective_id, span.start_ms, span.end_ms)
@@ -224,13 +227,23 @@ class ReportBuilder:
 
     def _minutes(self, promise: Promise) -> list[tuple[int, int, int]]:
         if promise.counting is not Counting.CLOCKS:
-            told = self._facts.service_minutes.get(promise.subject, {})
+            told = self._facts.service_minutes.get(promise.subject)
+            if told is None:
+                return self._issued_minutes(promise)
             return [(minute_ms, good, bad) for minute_ms, (good, bad) in sorted(told.items())]
         counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         for verdict in self._verdicts.get(promise.counted_by, ()):
             minute_ms = verdict.decided_at_ms - verdict.decided_at_ms % MINUTE_MS
             counts[minute_ms][verdict.result is Result.BREACHED] += 1
         return [(minute_ms, good, bad) for minute_ms, (good, bad) in sorted(counts.items())]
+
+    def _issued_minutes(self, promise: Promise) -> list[tuple[int, int, int]]:
+        """Return what published statements say of a service, each at the first minute of its period."""
+        return sorted(
+            (parse_period(name).span(promise.timezone).start_ms, good, bad)
+            for (objective, name), (_, good, bad) in self._facts.issued.items()
+            if objective == promise.objective and parse_period(name).kind is promise.period_kind
+        )
 
     def _trend(self, promise: Promise, period: CalendarPeriod) -> Iterator[TrendPoint]:
         for back in range(TREND_PERIODS - 1, -1, -1):
@@ -249,6 +262,8 @@ class ReportBuilder:
 
     def _days(self, promise: Promise, statement: Statement) -> Iterator[DayCounts]:
         column, span = self._column(promise), statement.span
+        if promise.counting is not Counting.CLOCKS and promise.subject not in self._facts.service_minutes:
+            return  # only whole periods are known
         bounds = list(_midnights(span.start_ms, span.end_ms, promise.timezone))
         for start_ms, end_ms in zip(bounds, [*bounds[1:], span.end_ms], strict=True):
             found = column.sums(start_ms, end_ms)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -37,6 +38,14 @@ _OFFSETS_PER: Final = HOUR_MS // 4
 QUEUE_BOUNDS: Final = tuple(1.6**power for power in range(20))
 LOAD_BOUNDS: Final = tuple(2.0**power for power in range(-4, 8))
 _DEFAULT_RULES: Final = PartyRules()
+
+
+class Moment(StrEnum):
+    """What makes a clock be scored: that something happens to a ticket says something about it."""
+
+    START = "start"
+    EVENT = "event"
+    STEP = "step"
 
 
 class Factor(NamedTuple):
@@ -196,12 +205,13 @@ def _attributes(fields: Mapping[str, str], state_fields: tuple[str, ...]) -> lis
     return [(name, fields[name]) for name in names[:MOST_ATTRIBUTES]]
 
 
-def factors_at(situation: Situation, at_ms: int, queue: QueueState) -> tuple[Factor, ...]:
+def factors_at(situation: Situation, at_ms: int, queue: QueueState, moment: Moment) -> tuple[Factor, ...]:
     """Return all factors of a clock at an instant: the settled ones, and those that time and the queue change."""
     hour = _hour_of_week(situation.viewpoint.civil, at_ms // _OFFSETS_PER)
     queued = str(bisect_right(QUEUE_BOUNDS, queue.open))
     return (
         *situation.settled,
+        Factor("moment", moment.value),
         Factor("time in state", f"{minutes_class(at_ms - situation.state_since_ms)}, {situation.state}"),
         Factor("idle", str(minutes_class(at_ms - situation.last_ms))),
         Factor("age", str(minutes_class(at_ms - situation.first_ms))),

@@ -14,7 +14,7 @@ import numpy as np
 
 from sla.forecast.cohorts import CohortCounts, CohortKey, cohorts_of
 from sla.forecast.explanation import Explanation
-from sla.forecast.factors import Situation, factors_at
+from sla.forecast.factors import Moment, Situation, factors_at
 from sla.forecast.model import STEPS, BreachModel, ModelSettings, Pace, Row, probability_of
 from sla.forecast.quality import CHECKPOINTS, LiveQuality
 from sla.forecast.queues import QueueState, TeamQueues
@@ -124,19 +124,20 @@ class Forecaster:
         if clock is None:
             clock = self._clocks[clock_id] = _Clock(stratum_name, team)
             self._queues.enter(stratum_name, team)
-            step = min(int(share * STEPS + 1e-9), STEPS - 1) if step is None else step
         elif clock.team != team:
             self._queues.leave(stratum_name, clock.team)
             self._queues.enter(stratum_name, team)
             clock.team = team
         stratum = self._stratum(stratum_name)
-        factors = factors_at(situation, at_ms, self._queues.state(stratum_name, team, at_ms))
-        slots = stratum.model.slots(factors, add=step is not None)
+        moment = Moment.START if is_first else Moment.EVENT if step is None else Moment.STEP
+        factors = factors_at(situation, at_ms, self._queues.state(stratum_name, team, at_ms), moment)
+        slots = stratum.model.slots(factors, add=True)
         probability = probability_of(stratum.model.log_odds(share, slots))
-        if step is not None:
-            clock.rows.append(Row(step, slots))
+        passed = min(int(share * STEPS + 1e-9), STEPS - 1) if step is None else step
+        clock.rows.append(Row(passed, slots))
+        if moment is not Moment.EVENT:
             clock.cohorts += cohorts_of(situation, share)
-            if step in _CHECKPOINT_STEPS:
+            if passed in _CHECKPOINT_STEPS:
                 clock.scored.append(probability)
         clock.paged = clock.paged or (probability >= PAGE_PROBABILITY and not is_first)
         return Prediction(clock_id, at_ms, share, probability, None if is_first else step, is_first)
@@ -221,7 +222,7 @@ class Forecaster:
         self.learn_until(at_ms)
         stratum = self._stratum(situation.viewpoint.stratum)
         queue = self._queues.state(situation.viewpoint.stratum, situation.team, at_ms)
-        factors = factors_at(situation, at_ms, queue)
+        factors = factors_at(situation, at_ms, queue, Moment.STEP)
         slots = stratum.model.slots(factors, add=False)
         return Explanation(
             share=share,

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sla import clock as clocks
-from sla.attribution import Mode, shares_of, spans_of
+from sla.attribution import Mode, _plain_shares, _summed_shares, shares_of, spans_of
 from sla.events import TicketEvent
 from sla.register import Register
 from sla.ticket import Ticket, add_event, new_ticket
@@ -38,6 +38,20 @@ def test_parties_times_add_up_to_the_clocks(events: list[TicketEvent], register:
         assert sum(share.elapsed_ms for share in shares) == until_ms - clock.start_ms
         if target.earliest_start is None:  # what began a clock that counts from an earlier instant is not always known
             assert sum(share.counted_ms for share in shares) == clocks.consumed_at(clock, calendar, until_ms)
+
+
+@THOROUGH
+@given(events=ticket_histories(max_size=12), register=registers(), cut_ms=st.integers(0, 3 * DAY_MS))
+def test_the_short_way_to_the_shares_of_a_plain_clock_ends_where_the_long_one_does(
+    events: list[TicketEvent], register: Register, cut_ms: int
+) -> None:
+    ticket = folded(events, register)
+    for clock in ticket.clocks:
+        end_ms = END_MS if clock.ended_ms is None else clock.ended_ms
+        for until_ms in (end_ms, max(clock.start_ms, end_ms - cut_ms)):
+            short = _plain_shares(ticket, clock, register, until_ms)
+            if short is not None:
+                assert short == _summed_shares(ticket, clock, register, until_ms)
 
 
 @THOROUGH

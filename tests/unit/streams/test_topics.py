@@ -60,6 +60,7 @@ def test_the_register_and_the_dead_letters_have_one_partition_and_the_others_tho
         "sla.statements": 6,
         "sla.dead-letters": 1,
         "slawatch-tickets-state": 6,
+        "slawatch-uptime-state": 6,
         "slawatch-objectives-state": 6,
         "slawatch-alerts-state": 6,
     }

@@ -1,0 +1,1 @@
+"""Reports as people read them: HTML with plots, Markdown, CSV, JSON."""
