@@ -12,6 +12,7 @@ import sys
 import typer
 
 from cli import (
+    adjust,
     backtest,
     broker,
     calendar,
@@ -29,6 +30,7 @@ from cli import (
     events_receive,
     events_schema,
     explain,
+    report,
     settings,
     state,
     topics,
@@ -62,6 +64,7 @@ contracts.app.command("history")(contracts_history.history)
 contracts.app.command("terminate")(contracts_terminate.terminate)
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(calendar.app, name="calendar")
+app.add_typer(adjust.app, name="adjust")
 app.command("worker")(worker.worker)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
@@ -72,6 +75,7 @@ events.app.command("check")(events_map.check)
 events.app.command("receive")(events_receive.receive)
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.explain)
+app.command("report")(report.report)
 app.command("verdicts")(verdicts.verdicts)
 app.add_typer(state.app, name="state")
 app.command("settings")(settings.settings)

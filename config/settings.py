@@ -133,6 +133,9 @@ class EngineSettings(_Section):
     contract_notice_days: float = Field(
         30.0, ge=0, description="Reviews and ends of contracts are told this long ahead."
     )
+    statement_grace_days: float = Field(
+        3.0, ge=0, description="A period's statement becomes final this long after its end: late data may come."
+    )
     burn_policy_file: Path | None = Field(
         None, description="YAML file with the windows of burn-rate alerts; default: those of Google's SRE workbook."
     )

@@ -1,4 +1,4 @@
-"""PromQL for boards: built from the catalogue, so that no query counts a partition twice, and taken apart for checks."""
+"""PromQL for boards: built from the catalogue, so that no partition is counted twice, and taken apart for checks."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def quantile(share: float, spec: HistogramSpec, by: str = "", match: str = "") -
     return f"histogram_quantile({share}, sum by ({labels}) (rate({spec.name}_bucket{{{match}}}[{RATE_INTERVAL}])))"
 
 
-# --- taken apart -------------------------------------------------------------------------------------------------------
+# --- taken apart -----------------------------------------------------------------------------------------------------
 
 
 def variables_in(text: str) -> set[str]:

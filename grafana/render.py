@@ -96,7 +96,7 @@ def _annotation(annotation: Annotation) -> dashboard.AnnotationQuery:
     )
 
 
-# --- places ------------------------------------------------------------------------------------------------------------
+# --- places ----------------------------------------------------------------------------------------------------------
 
 
 def _place(builder: dashboard.Dashboard, board: Board) -> None:
@@ -104,7 +104,7 @@ def _place(builder: dashboard.Dashboard, board: Board) -> None:
     number, top = 0, 0
     for row in board.rows:
         number += 1
-        heading = dashboard.RowPanel(row.title).id(number).collapsed(row.collapsed)
+        heading = dashboard.Row(row.title).id(number).collapsed(row.collapsed)
         heading.grid_pos(model.GridPos(h=1, w=GRID_WIDTH, x=0, y=top))
         top += 1
         left, height, below = 0, 0, []
@@ -126,7 +126,7 @@ def _place(builder: dashboard.Dashboard, board: Board) -> None:
                 builder.with_panel(of_row)
 
 
-# --- panels ------------------------------------------------------------------------------------------------------------
+# --- panels ----------------------------------------------------------------------------------------------------------
 
 
 def _panel(panel: Panel) -> Any:
@@ -215,9 +215,7 @@ def _lines(panel: Panel) -> Any:
         builder.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))
     if panel.steps:
         # A line at each limit: its height says what a colour alone would not.
-        builder.thresholds_style(
-            common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED)
-        )
+        builder.thresholds_style(common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED))
     return builder
 
 
@@ -250,7 +248,7 @@ def _mappings(words: dict[int, tuple[str, Colour]]) -> list[Any]:
     return [model.ValueMap(options=options)]
 
 
-# --- tables ------------------------------------------------------------------------------------------------------------
+# --- tables ----------------------------------------------------------------------------------------------------------
 
 
 def _columns(builder: Any, panel: Panel) -> None:

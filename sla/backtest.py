@@ -96,6 +96,8 @@ class Backtest:
         self.rejected: Counter[str] = Counter()
         """Events refused, by reason."""
         self.first_rejected: Rejected | None = None
+        self.corrections: list[tuple[Verdict, Verdict | None]] = []
+        """Verdicts that changed after they had been told: what they were and became; None: the clock never was."""
 
     @property
     def now_ms(self) -> int:
@@ -167,7 +169,11 @@ class Backtest:
 
     def _take(self, verdict: Verdict) -> None:
         key = (verdict.ticket, verdict.target, verdict.cycle)
-        if verdict.result is Result.RETRACTED:
+        before = self._verdicts.get(key)
+        is_retracted = verdict.result is Result.RETRACTED
+        if before is not None and (before.result, before.decided_at_ms) != (verdict.result, verdict.decided_at_ms):
+            self.corrections.append((before, None if is_retracted else verdict))
+        if is_retracted:
             self._verdicts.pop(key, None)
             return
         self._verdicts[key] = verdict

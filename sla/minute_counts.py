@@ -213,6 +213,11 @@ class MinuteRing:
         """The oldest minute told, UTC epoch ms."""
         return next((minute_ms for minute_ms, _, _ in self.minutes(-(2**62), 2**62)), None)
 
+    @property
+    def hours(self) -> int:
+        """How many hours are kept that something was told of."""
+        return len(self._known_hours())
+
     def __bool__(self) -> bool:
         return bool(self._hours or self._open or any(piece is not None for piece in self._days))
 

@@ -1,34 +1,46 @@
-"""Objectives over the counts of all source partitions: attainment and error budget per window, exact sums only.
+"""Objectives over the counts of all source partitions: attainment, error budget and burn per window, exact sums only.
 
-Every source partition tells absolute counts per target and minute, so repeating one changes nothing; a correction is
-the same minute with other counts. Ratios are never averaged: sums of events are divided once.
+Every source partition tells absolute counts per minute of what is counted, so repeating one changes nothing; a
+correction is the same minute with other counts. Ratios are never averaged: sums of events are divided once.
 """
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from sla.contract import Target
+from sla.budget import Budget, budget_at
+from sla.burn_alert import burn_alert
+from sla.burn_rate import NONE_FIRING, BurnPair, BurnPolicy, Coverage, Firing, Severity
+from sla.burn_watch import Terms, judge_minutes, severity_changes
+from sla.minute_counts import NOTHING, MinuteColumn, MinuteRing, MinuteSums
+from sla.objective_rows import (
+    ALERT_PREFIX,
+    BURN_PREFIX,
+    CELL_PREFIX,
+    PROGRESS_PREFIX,
+    WATCH_KEY,
+    Piece,
+    PieceKind,
+    decode_cell,
+    decode_firing,
+    decode_instant,
+    decode_watch,
+    encode_firing,
+    encode_instant,
+    encode_text,
+    encode_watch,
+    piece_of,
+    require_format,
+)
 from sla.outcome import Alert, AlertKind, AlertState
+from sla.promise import Promise, Promises
 from sla.register import Register
-from sla.row import RowFormatError
-from sla.units import DAY_MS, format_instant
-from sla.window import window_name, window_start
-
-CELL_PREFIX: Final = b"c"
-ALERT_PREFIX: Final = b"a"
-PROGRESS_PREFIX: Final = b"p"
-_PREFIXES: Final = frozenset({CELL_PREFIX, ALERT_PREFIX, PROGRESS_PREFIX})
-ROW_FORMAT: Final = 1
-
-_CELL = struct.Struct(">Bii")
-_MINUTE = struct.Struct(">q")
-_PROGRESS = struct.Struct(">Bq")
+from sla.units import DAY_MS, MINUTE_MS, format_instant
+from sla.window import window_name, window_span
 
 MIN_BAD_EVENTS: Final = 3
 """A budget counts as spent from this many bad events on: one bad ticket among the first five of a month is no news."""
@@ -36,9 +48,14 @@ MIN_BAD_EVENTS: Final = 3
 SPENT_CLEARS_AT: Final = Fraction(9, 10)
 """The alert resolves when at most this share of the budget is spent: hysteresis against flapping around the limit."""
 
-
 REMOVAL_LIMIT: Final = 2_000
 """Most rows that one step removes: a day of many targets is too much for one record batch."""
+
+SEALED_AFTER_MS: Final = 2 * DAY_MS
+"""A day's hours become one row when the day is over for this long."""
+
+_COLUMN_FROM_MINUTES: Final = 5
+"""From so many minutes to judge on, running sums are built first: each minute then costs look-ups only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,68 +65,33 @@ class Attainment:
     Attributes
     ----------
     met, breached : int
-        Events in the window.
+        Good and bad events in the window.
     attained_ratio : float or None
         met / (met + breached); None without events: no data is not good data.
+    budget : Budget
+        The window's error budget, exact.
     budget_remaining_ratio : float or None
-        1 - spent, signed: negative when overspent. Estimated for a running calendar period, whose events are not all
-        known: the budget of the events so far. None without events, or for a target of 100 % (no budget to divide).
+        1 - spent, signed: negative when overspent. None without events, or for a target of 100 % (no budget to divide).
     watermark_ms : int or None
         Event time up to which every source partition has reported; None before all have.
     coverage_ratio : float
-        Share of the source partitions that have reported at all.
+        Share of the window, as far as it has passed, that has been observed; before every source partition has
+        reported, the share of those that have.
+    burning : frozenset of Severity
+        At which severities its budget is burning.
     """
 
-    target: Target
+    promise: Promise
     window: str
     window_start_ms: int
     met: int
     breached: int
     attained_ratio: float | None
+    budget: Budget
     budget_remaining_ratio: float | None
     watermark_ms: int | None
     coverage_ratio: float
-
-
-class _Series:
-    """Counts of one target by minute, and their sum over the minutes of the current window."""
-
-    def __init__(self) -> None:
-        self.minutes: list[int] = []
-        self.counts: dict[int, list[int]] = {}
-        self.start_ms = 0
-        self.total = [0, 0]
-
-    def add(self, minute_ms: int, met: int, breached: int) -> None:
-        counts = self.counts.get(minute_ms)
-        if counts is None:
-            counts = self.counts[minute_ms] = [0, 0]
-            insort(self.minutes, minute_ms)
-        counts[0] += met
-        counts[1] += breached
-        if minute_ms >= self.start_ms:
-            self.total[0] += met
-            self.total[1] += breached
-
-    def move_to(self, start_ms: int) -> None:
-        """Let the window start at ``start_ms``; it never starts earlier than before within one register."""
-        if start_ms == self.start_ms:
-            return
-        low, high = sorted((bisect_left(self.minutes, self.start_ms), bisect_left(self.minutes, start_ms)))
-        sign = -1 if start_ms > self.start_ms else 1
-        for minute_ms in self.minutes[low:high]:
-            counts = self.counts[minute_ms]
-            self.total[0] += sign * counts[0]
-            self.total[1] += sign * counts[1]
-        self.start_ms = start_ms
-
-    def drop_before(self, horizon_ms: int) -> list[int]:
-        """Forget the minutes before an instant that lies before the window; return them."""
-        cut = bisect_left(self.minutes, min(horizon_ms, self.start_ms))
-        gone, self.minutes = self.minutes[:cut], self.minutes[cut:]
-        for minute_ms in gone:
-            del self.counts[minute_ms]
-        return gone
+    burning: frozenset[Severity]
 
 
 @dataclass(slots=True)
@@ -120,46 +102,188 @@ class ObjectiveOutcome:
     alerts: list[Alert] = field(default_factory=list)
 
 
+class _Tally:
+    """Counts of one objective by source partition, and their sum.
+
+    Attributes
+    ----------
+    total : MinuteRing
+        The sum; the only source's own counts as long as there is one source.
+    known : MinuteRing
+        Minutes known (as good) and minutes that should be and are not (as bad); empty where that is not told.
+    """
+
+    __slots__ = ("_oldest_ms", "by_source", "known", "total")
+
+    def __init__(self) -> None:
+        self.by_source: dict[str, MinuteRing] = {}
+        self.total = MinuteRing()
+        self.known = MinuteRing()
+        self._oldest_ms: int | None = None
+
+    def ring(self, source: str) -> MinuteRing:
+        ring = self.by_source.get(source)
+        if ring is None:
+            if not self.by_source:
+                ring = self.total
+            else:
+                ring = MinuteRing()
+                if len(self.by_source) == 1:
+                    self.total = _copy(self.total)
+            self.by_source[source] = ring
+        return ring
+
+    def put(self, source: str, minute_ms: int, good: int, bad: int, *, is_delta: bool) -> MinuteRing:
+        ring = self.ring(source)
+        before = ring.get(minute_ms) or (0, 0)
+        if is_delta:
+            good, bad = before[0] + good, before[1] + bad
+        ring.put(minute_ms, good, bad)
+        if self.total is not ring:
+            sums = self.total.get(minute_ms) or (0, 0)
+            self.total.put(minute_ms, sums[0] + good - before[0], sums[1] + bad - before[1])
+        if self._oldest_ms is not None:
+            self._oldest_ms = min(self._oldest_ms, minute_ms)
+        return ring
+
+    def add_up(self) -> None:
+        """Make the sum anew, after rows were loaded."""
+        if len(self.by_source) > 1:
+            self.total = MinuteRing()
+            for ring in self.by_source.values():
+                for minute_ms, good, bad in ring.minutes(0, 2**62):
+                    sums = self.total.get(minute_ms) or (0, 0)
+                    self.total.put(minute_ms, sums[0] + good, sums[1] + bad)
+            self.settle()
+        self._oldest_ms = None
+
+    def settle(self) -> None:
+        """Close the hours of the sum: it has no rows of its own."""
+        if len(self.by_source) > 1:
+            for _ in self.total.changes():
+                pass
+
+    def forget(self) -> None:
+        self._oldest_ms = None
+
+    @property
+    def oldest_ms(self) -> int | None:
+        if self._oldest_ms is None:
+            self._oldest_ms = self.total.oldest_ms
+        return self._oldest_ms
+
+
+def _copy(ring: MinuteRing) -> MinuteRing:
+    copy = MinuteRing()
+    for minute in ring.minutes(0, 2**62):
+        copy.put(*minute)
+    for _ in copy.changes():
+        pass
+    return copy
+
+
 class ObjectiveEngine:
     """Objectives of one partition of the rollups.
 
     Parameters
     ----------
     sources : frozenset of str
-        Source partitions (``topic/partition``) that feed the objectives; the watermark is the smallest over them.
+        Source partitions (``topic/partition``) that feed objectives over clocks; their watermark is the smallest.
     retention_ms : int
         Counts are kept this long after they have left their window, for late corrections.
+    policy : BurnPolicy or None
+        Of burn-rate alerts; None: there are none.
+    uptime_sources : frozenset of str
+        Source partitions that feed availability objectives.
+    settle_ms : int
+        Breaches are told this long after they are due; burn rates of clocks are judged so long after each minute.
     """
 
-    def __init__(self, register: Register, sources: frozenset[str], retention_ms: int = 42 * DAY_MS) -> None:
+    def __init__(
+        self,
+        register: Register,
+        sources: frozenset[str],
+        retention_ms: int = 42 * DAY_MS,
+        *,
+        policy: BurnPolicy | None = None,
+        uptime_sources: frozenset[str] = frozenset(),
+        settle_ms: int = 0,
+    ) -> None:
         self.register = register
         self.sources = sources
+        self.uptime_sources = uptime_sources
         self.retention_ms = retention_ms
-        self._cells: dict[tuple[str, int, str], tuple[int, int]] = {}
-        self._series: dict[str, _Series] = {}
+        self.policy = policy
+        self.settle_ms = settle_ms
+        self._tallies: dict[str, _Tally] = {}
         self._progress: dict[str, int] = {}
-        self._firing: dict[str, str] = {}
-        """Ids of the objectives whose alerts fire, by target id."""
+        self._overspent: dict[str, str] = {}
+        """Ids of the objectives whose budgets are told to be spent, by what they are counted as."""
+        self._burning: dict[str, tuple[str, Firing]] = {}
+        """Objective and the pairs that fire, by what it is counted as."""
+        self._watch = [-1, -1, -1, -1]
+        """Since when there is a watermark, and up to where burn rates are judged: of clocks, of availability."""
         self._outcome = ObjectiveOutcome()
-        self._revisions = _revisions_of(register)
+        self._promises = Promises(register)
+        self._dirty: set[str] = set()
+        self._all_dirty = True
+        self._judged_at = [-1, -1]
         self._next_expiry_ms = 0
-        self._forgotten: list[tuple[str, int, str]] = []
-        """Cells whose rows are still to be removed; after a restart they are forgotten anew."""
+        self._to_seal: deque[tuple[str, str, PieceKind, int]] = deque()
+        self._gone: list[bytes] = []
+        """Keys of rows that are still to be removed; after a restart they are forgotten anew."""
+
+    # --- what is known ---------------------------------------------------------------------------------------------
 
     @property
     def now_ms(self) -> int:
-        """The watermark, 0 before every source has reported."""
+        """The watermark of clocks, 0 before every source has reported."""
         return self.watermark_ms or 0
 
     @property
     def watermark_ms(self) -> int | None:
-        """Event time up to which every source has reported, or None."""
-        if len(self._progress) < len(self.sources):
-            return None
-        return min(self._progress.values(), default=None)
+        """Event time up to which every source of clocks has reported, or None."""
+        return self._watermark(is_availability=False)
+
+    @property
+    def uptime_watermark_ms(self) -> int | None:
+        """Event time up to which every source of availability has reported, or None."""
+        return self._watermark(is_availability=True)
+
+    def _watermark(self, *, is_availability: bool) -> int | None:
+        told = [self._progress.get(source) for source in self._sources_of(is_availability)]
+        known = [now_ms for now_ms in told if now_ms is not None]
+        return min(known, default=None) if len(known) == len(told) else None
+
+    def _sources_of(self, is_availability: bool) -> frozenset[str]:
+        return self.uptime_sources if is_availability else self.sources
 
     def __len__(self) -> int:
-        return len(self._cells)
+        """Return how many hours of counts are kept, over all objectives and sources."""
+        return sum(ring.hours for tally in self._tallies.values() for ring in tally.by_source.values())
+
+    def attainments(self) -> list[Attainment]:
+        """Return the state of every objective that has counts here, by what it is counted as."""
+        found = []
+        marks = (self.watermark_ms, self.uptime_watermark_ms)
+        for counted_as in sorted(self._tallies):
+            promise = self._in_force(counted_as, marks)
+            if promise is not None:
+                found.append(self._attainment(promise, marks[promise.is_availability]))
+        return found
+
+    def counts(self, counted_as: str) -> MinuteSums:
+        """Return the counts of an objective by minute, over all sources."""
+        tally = self._tallies.get(counted_as)
+        return MinuteRing() if tally is None else tally.total
+
+    def _in_force(self, counted_as: str, marks: tuple[int | None, int | None]) -> Promise | None:
+        promise = self._promises.of(counted_as, marks[0] or 0)
+        if promise is None or promise.is_availability:
+            promise = self._promises.of(counted_as, marks[1] or 0)
+        return promise
+
+    # --- inputs ----------------------------------------------------------------------------------------------------
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take restored rows over.
@@ -169,195 +293,431 @@ class ObjectiveEngine:
         RowFormatError
             If a newer release wrote a row.
         """
+        former: list[tuple[str, int, str, int, int]] = []
         for key, row in rows:
             prefix = key[:1]
-            if prefix not in _PREFIXES:
-                continue
-            if row[0] != ROW_FORMAT:
-                raise RowFormatError(f"row format {row[0]}, this release reads {ROW_FORMAT}: a newer worker wrote it")
-            if prefix == CELL_PREFIX:
-                _, met, breached = _CELL.unpack(row)
-                self._put(_cell_of(key), met, breached)
+            piece = piece_of(key)
+            if piece is not None:
+                self._load_piece(piece, require_format(row))
+            elif prefix == CELL_PREFIX:
+                former.append(decode_cell(key, row))
+                self._gone.append(key)
             elif prefix == PROGRESS_PREFIX:
-                self._progress[key[1:].decode()] = _PROGRESS.unpack(row)[1]
-            else:
-                self._firing[key[1:].decode()] = row[1:].decode()
+                self._progress[key[1:].decode()] = decode_instant(row)
+            elif prefix == ALERT_PREFIX:
+                self._overspent[key[1:].decode()] = require_format(row).decode()
+            elif prefix == BURN_PREFIX:
+                self._burning[key[1:].decode()] = decode_firing(row)
+            elif key == WATCH_KEY:
+                self._watch = decode_watch(row)
+        for tally in self._tallies.values():
+            tally.add_up()
+        for counted_as, minute_ms, source, good, bad in former:
+            self._tally(counted_as).put(source, minute_ms, good, bad, is_delta=False)
+            self._dirty.add(counted_as)
 
     def count(
-        self, target_id: str, minute_ms: int, source: str, met: int, breached: int, *, is_delta: bool = False
+        self,
+        counted_as: str,
+        minute_ms: int,
+        source: str,
+        met: int,
+        breached: int,
+        *,
+        is_delta: bool = False,
+        known_minutes: int = 0,
+        expected_minutes: int = 0,
     ) -> None:
-        """Take in what one source partition counted for one target in one minute (absolute unless a delta)."""
-        cell = (target_id, minute_ms, source)
-        if is_delta:
-            before = self._cells.get(cell, (0, 0))
-            met, breached = before[0] + met, before[1] + breached
-        self._put(cell, met, breached)
-        self._outcome.rows[_cell_key(cell)] = _CELL.pack(ROW_FORMAT, met, breached)
+        """Take in what one source partition counted in one minute (absolute unless a delta).
+
+        Parameters
+        ----------
+        counted_as : str
+            Id of a target, or of an availability objective.
+        known_minutes, expected_minutes : int
+            Of availability: how many minutes are known of those that should be, from this minute on.
+        """
+        tally = self._tally(counted_as)
+        tally.put(source, minute_ms, met, breached, is_delta=is_delta)
+        if expected_minutes or known_minutes:
+            tally.known.put(minute_ms, known_minutes, max(0, expected_minutes - known_minutes))
+        self._dirty.add(counted_as)
 
     def progress(self, source: str, now_ms: int) -> None:
         """Take in that a source partition has reported everything up to ``now_ms``."""
-        if source not in self.sources or now_ms <= self._progress.get(source, -1):
+        known = source in self.sources or source in self.uptime_sources
+        if not known or now_ms <= self._progress.get(source, -1):
             return
         self._progress[source] = now_ms
-        self._outcome.rows[PROGRESS_PREFIX + source.encode()] = _PROGRESS.pack(ROW_FORMAT, now_ms)
+        self._outcome.rows[PROGRESS_PREFIX + source.encode()] = encode_instant(now_ms)
 
     def set_register(self, register: Register) -> None:
         """Put a new register in force."""
         self.register = register
-        self._revisions = _revisions_of(register)
+        self._promises = Promises(register)
+        self._all_dirty = True
 
-    def attainments(self) -> list[Attainment]:
-        """Return the state of every objective that has counts here, by target id."""
-        return [self._attainment(target) for target in self._in_force() if target.id in self._series]
+    # --- the end of a step -----------------------------------------------------------------------------------------
 
     def finish(self) -> ObjectiveOutcome:
         """End the step: judge budgets at the watermark; return rows and alerts."""
-        watermark_ms = self.watermark_ms
-        if watermark_ms is not None:
-            self._resolve_without_objective()
-            for attainment in self.attainments():
-                self._judge(attainment)
-            if watermark_ms >= self._next_expiry_ms:
-                self._expire(watermark_ms)
-        for cell in self._forgotten[-REMOVAL_LIMIT:]:
-            if cell not in self._cells:  # else it was told again meanwhile
-                self._outcome.rows[_cell_key(cell)] = None
-        del self._forgotten[-REMOVAL_LIMIT:]
+        marks = (self.watermark_ms, self.uptime_watermark_ms)
+        for counted_as in self._dirty:
+            self._write(counted_as)
+        if marks != (None, None):
+            self._withdraw(marks)
+            self._judge_all(marks)
+            newest_ms = max(mark for mark in marks if mark is not None)
+            if newest_ms >= self._next_expiry_ms:
+                self._next_expiry_ms = newest_ms + DAY_MS
+                self._expire(marks)
+            self._dirty = set()
+        self._seal_some()
+        self._remove_some()
         outcome, self._outcome = self._outcome, ObjectiveOutcome()
         return outcome
 
-    def _put(self, cell: tuple[str, int, str], met: int, breached: int) -> None:
-        before = self._cells.get(cell, (0, 0))
-        self._cells[cell] = (met, breached)
-        series = self._series.get(cell[0])
-        if series is None:
-            series = self._series[cell[0]] = _Series()
-        series.add(cell[1], met - before[0], breached - before[1])
+    def _write(self, counted_as: str) -> None:
+        tally = self._tallies[counted_as]
+        for source, ring in tally.by_source.items():
+            self._rows_of(ring, PieceKind.COUNTS_HOUR, source, counted_as)
+        self._rows_of(tally.known, PieceKind.KNOWN_HOUR, "", counted_as)
+        tally.settle()
 
-    def _attainment(self, target: Target) -> Attainment:
-        assert target.objective is not None
-        series = self._series[target.id]
-        watermark_ms = self.watermark_ms
-        if watermark_ms is not None:
-            start_ms = window_start(target.objective.window, watermark_ms)
-            # Buckets are minutes: the one the window starts in still belongs to it.
-            series.move_to(start_ms - start_ms % 60_000)
-        met, breached = series.total
-        events = met + breached
-        spent = _spent(target.objective.attain, events, breached)
+    def _rows_of(self, ring: MinuteRing, kind: PieceKind, source: str, counted_as: str) -> None:
+        for is_day, number, piece in ring.changes():
+            key = Piece(kind.day if is_day else kind, number, source, counted_as).key
+            self._outcome.rows[key] = encode_text(piece)
+
+    def _judge_all(self, marks: tuple[int | None, int | None]) -> None:
+        minutes = [-1 if mark is None else mark // MINUTE_MS for mark in marks]
+        is_later = [minute > judged for minute, judged in zip(minutes, self._judged_at, strict=True)]
+        after = self._watched_until(marks)
+        for counted_as, tally in self._tallies.items():
+            promise = self._in_force(counted_as, marks)
+            if promise is None:
+                continue
+            mark = marks[promise.is_availability]
+            if mark is None:
+                continue
+            moved = is_later[promise.is_availability]
+            if not (moved or self._all_dirty or counted_as in self._dirty):
+                continue
+            idle = not tally.total.bad_total
+            if idle and counted_as not in self._overspent and counted_as not in self._burning:
+                continue
+            self._judge_budget(promise, mark)
+            if moved:
+                self._judge_burn(promise, tally, *after[promise.is_availability])
+        self._judged_at = minutes
+        self._all_dirty = False
+
+    # --- budgets ---------------------------------------------------------------------------------------------------
+
+    def _attainment(self, promise: Promise, mark: int | None) -> Attainment:
+        tally = self._tallies[promise.counted_as]
+        oldest_ms = tally.oldest_ms or 0
+        # Without a watermark: all that is there, in the window of the newest.
+        now_ms = _whole_minute(mark) if mark is not None else oldest_ms
+        observed_from_ms = self._observed_from(promise, tally)
+        if mark is None:
+            span = window_span(promise.window, now_ms)
+            sums = tally.total.sums(0, 2**62) if tally.total else NOTHING
+            budget = Budget(promise.attain, span, sums.good, sums.bad, Fraction(sums.events), is_estimated=True)
+        else:
+            budget = budget_at(promise.attain, promise.window, tally.total, now_ms, observed_from_ms)
+        attained, remaining = budget.attained_ratio, budget.remaining_ratio
+        firing = self._burning.get(promise.counted_as, ("", NONE_FIRING))[1]
         return Attainment(
-            target=target,
-            window=window_name(target.objective.window),
-            window_start_ms=series.start_ms,
-            met=met,
-            breached=breached,
-            attained_ratio=met / events if events else None,
-            budget_remaining_ratio=None if spent is None else float(1 - spent),
-            watermark_ms=watermark_ms,
-            coverage_ratio=len(self._progress) / len(self.sources) if self.sources else 0.0,
+            promise=promise,
+            window=window_name(promise.window),
+            window_start_ms=budget.span.start_ms,
+            met=budget.good,
+            breached=budget.bad,
+            attained_ratio=None if attained is None else float(attained),
+            budget=budget,
+            budget_remaining_ratio=None if remaining is None else float(remaining),
+            watermark_ms=mark,
+            coverage_ratio=self._coverage_ratio(promise, tally, budget.span.start_ms, mark, observed_from_ms),
+            burning=frozenset(pair.severity for pair in self._pairs() if pair.name in firing),
         )
 
-    def _judge(self, attainment: Attainment) -> None:
-        target = attainment.target
-        objective = target.objective
-        assert objective is not None
-        was_firing = target.id in self._firing
+    def _observed_from(self, promise: Promise, tally: _Tally) -> int:
+        """Return since when events are counted: of clocks since the first watermark or the promise, or the first event.
+
+        A service is observed from its first minute on; of clocks it is known that there was none before their first.
+        """
+        oldest_ms = tally.oldest_ms
+        if promise.is_availability:
+            return oldest_ms or 0
+        since_ms = max(self._watch[0], self._promises.first_from_ms(promise.counted_as))
+        since_ms -= since_ms % MINUTE_MS
+        return since_ms if oldest_ms is None else min(since_ms, oldest_ms)
+
+    def _coverage_ratio(
+        self, promise: Promise, tally: _Tally, start_ms: int, mark: int | None, observed_from_ms: int
+    ) -> float:
+        if mark is None:
+            sources = self._sources_of(promise.is_availability)
+            reported = sum(source in self._progress for source in sources)
+            return reported / len(sources) if sources else 0.0
+        passed_ms = mark - start_ms
+        unseen_ms = min(max(0, observed_from_ms - start_ms), passed_ms)
+        if passed_ms <= 0:
+            return 1.0
+        seen = 1 - unseen_ms / passed_ms
+        if not tally.known:
+            return seen
+        known, expected = _known_minutes(tally.known)(max(start_ms, observed_from_ms), mark)
+        return seen * known / expected if expected else seen
+
+    def _pairs(self) -> tuple[BurnPair, ...]:
+        return () if self.policy is None else self.policy.pairs
+
+    def _judge_budget(self, promise: Promise, mark: int) -> None:
+        attainment = self._attainment(promise, mark)
+        budget = attainment.budget
+        was_firing = promise.counted_as in self._overspent
         limit = SPENT_CLEARS_AT if was_firing else Fraction(1)
         # Not divided by the budget: of a target of 100 % every breach overspends it.
-        allowed = limit * (1 - objective.attain) * (attainment.met + attainment.breached)
-        is_firing = attainment.breached >= MIN_BAD_EVENTS and attainment.breached > allowed
+        is_firing = budget.bad >= MIN_BAD_EVENTS and budget.bad > limit * budget.allowed_events
         if is_firing == was_firing:
             return
-        key = ALERT_PREFIX + target.id.encode()
+        key = ALERT_PREFIX + promise.counted_as.encode()
         if is_firing:
-            self._firing[target.id] = objective.id
-            self._outcome.rows[key] = bytes((ROW_FORMAT,)) + objective.id.encode()
+            self._overspent[promise.counted_as] = promise.id
+            self._outcome.rows[key] = encode_text(promise.id.encode())
         else:
-            del self._firing[target.id]
+            del self._overspent[promise.counted_as]
             self._outcome.rows[key] = None
         self._outcome.alerts.append(_budget_alert(attainment, AlertState.FIRING if is_firing else AlertState.RESOLVED))
 
-    def _in_force(self) -> list[Target]:
-        """Return the targets that have an objective at the watermark, by id; of each the revision in force.
+    # --- burn rates ------------------------------------------------------------------------------------------------
 
-        The objective of a contract that ended stays: its clocks run off.
-        """
-        now_ms = self.now_ms
-        found = []
-        for revisions in self._revisions.values():
-            started = [target for target in revisions if target.effective_from_ms <= now_ms] or revisions[:1]
-            if started[-1].objective is not None:
-                found.append(started[-1])
-        return found
+    def _watched_until(self, marks: tuple[int | None, int | None]) -> list[tuple[int, int]]:
+        """Return which minutes are to be judged, ``(after, until]``, of clocks and of availability; take note of it."""
+        spans = []
+        before = list(self._watch)
+        for index, mark in enumerate(marks):
+            if mark is None:
+                spans.append((0, 0))
+                continue
+            until_ms = _whole_minute(mark - (0 if index else self.settle_ms))
+            if self._watch[2 * index] < 0:
+                # What came before the first watermark pages nobody.
+                self._watch[2 * index : 2 * index + 2] = [_whole_minute(mark), until_ms - MINUTE_MS]
+            after_ms = self._watch[2 * index + 1]
+            spans.append((after_ms, max(after_ms, until_ms)))
+            self._watch[2 * index + 1] = max(after_ms, until_ms)
+        if self._watch != before:
+            self._outcome.rows[WATCH_KEY] = encode_watch(self._watch)
+        return spans
 
-    def _resolve_without_objective(self) -> None:
-        """Resolve the alerts of objectives that are not promised any more: switched off must stop escalating."""
-        if not self._firing:
+    def _judge_burn(self, promise: Promise, tally: _Tally, after_ms: int, until_ms: int) -> None:
+        if self.policy is None or after_ms >= until_ms:
             return
-        promised = {target.id: target.objective.id for target in self._in_force() if target.objective is not None}
-        for target_id, objective_id in list(self._firing.items()):
-            if promised.get(target_id) != objective_id:
-                del self._firing[target_id]
-                self._outcome.rows[ALERT_PREFIX + target_id.encode()] = None
-                self._outcome.alerts.append(_withdrawn_alert(objective_id, self.now_ms))
+        counted_as = promise.counted_as
+        observed_from_ms = self._observed_from(promise, tally)
+        counts: MinuteSums = tally.total
+        if until_ms - after_ms > _COLUMN_FROM_MINUTES * MINUTE_MS and (tally.total.bad_total or self._burning):
+            counts = MinuteColumn(tally.total.minutes(0, until_ms))
+        coverage = _known_minutes(tally.known) if promise.is_availability else None
+        bounds = [after_ms, *self._promises.changes(counted_as, after_ms, until_ms - 1), until_ms]
+        for begin_ms, end_ms in zip(bounds, bounds[1:], strict=False):
+            terms = self._promises.of(counted_as, begin_ms)
+            if terms is None:
+                self._stop_burning(counted_as, begin_ms)
+                continue
+            self._judge_minutes(terms, counts, begin_ms, end_ms, observed_from_ms, coverage)
 
-    def _expire(self, watermark_ms: int) -> None:
-        self._next_expiry_ms = watermark_ms + DAY_MS
-        gone: set[tuple[str, int]] = set()
-        promised = {target.id for target in self._in_force()}
-        for target_id, series in self._series.items():
-            if target_id not in promised:
-                series.move_to(watermark_ms)  # nobody looks at a window of it
-            dropped = series.drop_before(series.start_ms - self.retention_ms)
-            gone |= {(target_id, minute_ms) for minute_ms in dropped}
-        if gone:
-            forgotten = [cell for cell in self._cells if cell[:2] in gone]
-            self._forgotten += forgotten
-            for cell in forgotten:
-                del self._cells[cell]
+    def _judge_minutes(
+        self,
+        promise: Promise,
+        counts: MinuteSums,
+        after_ms: int,
+        until_ms: int,
+        observed_from_ms: int,
+        coverage: Coverage | None,
+    ) -> None:
+        assert self.policy is not None
+        counted_as = promise.counted_as
+        _, firing = self._burning.get(counted_as, ("", NONE_FIRING))
+        terms = Terms(promise.attain, promise.window, promise.from_ms, promise.until_ms)
+        changes = judge_minutes(self.policy, terms, counts, after_ms, until_ms, observed_from_ms, firing, coverage)
+        for change in changes:
+            for severity, state in severity_changes(self.policy, firing, change.firing):
+                self._outcome.alerts.append(
+                    burn_alert(
+                        promise.id,
+                        severity,
+                        state,
+                        change.at_ms,
+                        contract=promise.contract,
+                        team=promise.team,
+                        window=window_name(promise.window),
+                        budget=change.budget,
+                    )
+                )
+            firing = change.firing
+            self._note_burning(counted_as, promise.id, firing)
+
+    def _note_burning(self, counted_as: str, objective: str, firing: Firing) -> None:
+        key = BURN_PREFIX + counted_as.encode()
+        if firing:
+            self._burning[counted_as] = (objective, firing)
+            self._outcome.rows[key] = encode_firing(objective, firing)
+        else:
+            self._burning.pop(counted_as, None)
+            self._outcome.rows[key] = None
+
+    def _stop_burning(self, counted_as: str, at_ms: int) -> None:
+        """Resolve the alerts of an objective that is not promised any more: switched off must stop escalating."""
+        found = self._burning.get(counted_as)
+        if found is None:
+            return
+        objective, firing = found
+        severities = {pair.severity for pair in self._pairs() if pair.name in firing} or set(Severity)
+        for severity in sorted(severities):
+            self._outcome.alerts.append(
+                burn_alert(
+                    objective,
+                    severity,
+                    AlertState.RESOLVED,
+                    at_ms,
+                    contract=None,
+                    team=None,
+                    window="",
+                    budget=None,
+                )
+            )
+        self._note_burning(counted_as, objective, NONE_FIRING)
+
+    def _withdraw(self, marks: tuple[int | None, int | None]) -> None:
+        if not self._overspent and not self._burning:
+            return
+        now_ms = max(mark for mark in marks if mark is not None)
+        for counted_as, objective in list(self._overspent.items()):
+            promise = self._in_force(counted_as, marks)
+            if promise is None or promise.id != objective:
+                del self._overspent[counted_as]
+                self._outcome.rows[ALERT_PREFIX + counted_as.encode()] = None
+                self._outcome.alerts.append(_withdrawn_alert(objective, now_ms))
+        for counted_as, (objective, _) in list(self._burning.items()):
+            promise = self._in_force(counted_as, marks)
+            if promise is None or promise.id != objective:
+                self._stop_burning(counted_as, now_ms)
+
+    # --- keeping little --------------------------------------------------------------------------------------------
+
+    def _expire(self, marks: tuple[int | None, int | None]) -> None:
+        newest_ms = max(mark for mark in marks if mark is not None)
+        for counted_as, tally in self._tallies.items():
+            promise = self._in_force(counted_as, marks)
+            now_ms = (None if promise is None else marks[promise.is_availability]) or newest_ms
+            horizon_ms = now_ms
+            if promise is not None:
+                span = window_span(promise.window, now_ms)
+                # The expected events of a running period look back over its whole length.
+                horizon_ms = min(span.start_ms, now_ms - span.length_ms)
+            self._forget_before(counted_as, tally, horizon_ms - self.retention_ms)
+            for source, ring in tally.by_source.items():
+                days = ring.open_days(now_ms - SEALED_AFTER_MS)
+                self._to_seal += [(counted_as, source, PieceKind.COUNTS_HOUR, day) for day in days]
+            days = tally.known.open_days(now_ms - SEALED_AFTER_MS)
+            self._to_seal += [(counted_as, "", PieceKind.KNOWN_HOUR, day) for day in days]
+        for counted_as in [name for name, tally in self._tallies.items() if not tally.total]:
+            del self._tallies[counted_as]
+
+    def _forget_before(self, counted_as: str, tally: _Tally, horizon_ms: int) -> None:
+        rings = [(PieceKind.COUNTS_HOUR, source, ring) for source, ring in tally.by_source.items()]
+        for kind, source, ring in [*rings, (PieceKind.KNOWN_HOUR, "", tally.known)]:
+            hours, days = ring.drop_before(horizon_ms)
+            self._gone += [Piece(kind, hour, source, counted_as).key for hour in hours]
+            self._gone += [Piece(kind.day, day, source, counted_as).key for day in days]
+        if len(tally.by_source) > 1:
+            tally.total.drop_before(horizon_ms)
+        tally.forget()
+
+    def _seal_some(self) -> None:
+        budget = REMOVAL_LIMIT
+        while self._to_seal and budget > 0:
+            counted_as, source, kind, day = self._to_seal.popleft()
+            tally = self._tallies.get(counted_as)
+            ring = None
+            if tally is not None:
+                ring = tally.known if kind is PieceKind.KNOWN_HOUR else tally.by_source.get(source)
+            sealed = None if ring is None else ring.seal(day)
+            if sealed is None:
+                continue
+            piece, hours = sealed
+            self._outcome.rows[Piece(kind.day, day, source, counted_as).key] = encode_text(piece)
+            for hour in hours:
+                self._outcome.rows[Piece(kind, hour, source, counted_as).key] = None
+            budget -= len(hours) + 1
+
+    def _remove_some(self) -> None:
+        for key in self._gone[-REMOVAL_LIMIT:]:
+            self._outcome.rows.setdefault(key, None)  # unless it was told again in this step
+        del self._gone[-REMOVAL_LIMIT:]
+
+    # --- pieces ----------------------------------------------------------------------------------------------------
+
+    def _tally(self, counted_as: str) -> _Tally:
+        tally = self._tallies.get(counted_as)
+        if tally is None:
+            tally = self._tallies[counted_as] = _Tally()
+        return tally
+
+    def _load_piece(self, piece: Piece, body: bytes) -> None:
+        tally = self._tally(piece.counted_as)
+        ring = tally.known if piece.kind.is_known else tally.ring(piece.source)
+        if piece.kind.is_day:
+            ring.load_day(piece.number, body)
+        else:
+            ring.load_hour(piece.number, body)
 
 
-def _revisions_of(register: Register) -> dict[str, list[Target]]:
-    """Return the revisions of every target, by id, each in the order in which they take effect."""
-    revisions: dict[str, list[Target]] = {}
-    for target in sorted(register.targets, key=lambda target: (target.id, target.effective_from_ms, target.revision)):
-        revisions.setdefault(target.id, []).append(target)
-    return revisions
+def _whole_minute(instant_ms: int) -> int:
+    return instant_ms - instant_ms % MINUTE_MS
 
 
-def _spent(attain: Fraction, events: int, breached: int) -> Fraction | None:
-    """Return the share of the budget that is spent; None if there is no budget to divide (no events, or 100 %)."""
-    budget = (1 - attain) * events
-    return None if not budget else breached / budget
+def _known_minutes(known: MinuteRing) -> Coverage:
+    def coverage(start_ms: int, end_ms: int) -> tuple[int, int]:
+        sums = known.sums(start_ms, end_ms)
+        return sums.good, sums.events
+
+    return coverage
+
+
+# --- alerts ---
 
 
 def _budget_alert(attainment: Attainment, state: AlertState) -> Alert:
-    target = attainment.target
-    assert target.objective is not None
+    promise, budget = attainment.promise, attainment.budget
     kind = AlertKind.OBJECTIVE_BUDGET_SPENT
-    events = attainment.met + attainment.breached
     attained = attainment.attained_ratio if attainment.attained_ratio is not None else 0.0
+    verb, noun = ("good", "bad") if promise.is_availability else ("met", "breached")
     labels = {
         "alertname": kind.value,
         "alert_kind": "objective",
         "severity": "warning",
-        "sla_id": target.contract,
-        "objective": target.objective.id,
+        "sla_id": promise.contract,
+        "objective": promise.id,
     }
-    if target.team:
-        labels["team"] = target.team
+    if promise.team:
+        labels["team"] = promise.team
     return Alert(
-        id=f"{kind.value}/{target.objective.id}",
+        id=f"{kind.value}/{promise.id}",
         kind=kind,
         state=state,
         severity="warning",
         at_ms=attainment.watermark_ms or 0,
         labels=labels,
         annotations={
-            "summary": f"{target.objective.id}: the error budget of the {attainment.window} is spent",
+            "summary": f"{promise.id}: the error budget of the {attainment.window} is spent",
             "description": (
-                f"{attained:.2%} of {events} met, {float(target.objective.attain):.2%} promised; {attainment.breached} "
-                f"breached since {format_instant(attainment.window_start_ms)}."
+                f"{attained:.2%} of {budget.events} {verb}, {float(promise.attain):.2%} promised; {budget.bad} "
+                f"{noun} since {format_instant(attainment.window_start_ms)}."
             ),
         },
     )
@@ -374,14 +734,3 @@ def _withdrawn_alert(objective_id: str, at_ms: int) -> Alert:
         labels={"alertname": kind.value, "objective": objective_id},
         annotations={"summary": f"{objective_id}: the objective is not promised any more"},
     )
-
-
-def _cell_key(cell: tuple[str, int, str]) -> bytes:
-    target_id, minute_ms, source = cell
-    return CELL_PREFIX + _MINUTE.pack(minute_ms) + source.encode() + b"\x00" + target_id.encode()
-
-
-def _cell_of(key: bytes) -> tuple[str, int, str]:
-    (minute_ms,) = _MINUTE.unpack_from(key, 1)
-    source, _, target_id = key[1 + _MINUTE.size :].partition(b"\x00")
-    return target_id.decode(), minute_ms, source.decode()

@@ -1,4 +1,4 @@
-"""What is promised to whom, as objectives see it: the share of clocks met or of availability, with its terms in time."""
+"""What is promised, as objectives see it: the share of clocks met, or of availability, with its terms in time."""
 
 from __future__ import annotations
 

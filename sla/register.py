@@ -135,6 +135,11 @@ class Register:
         """Return the availability objectives of a service, of all signed revisions, by id and time of effect."""
         return tuple(self._of_service.get(service, ()))
 
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        """All adjustments, revoked ones included, by service."""
+        return tuple(adjustment for of in self._adjustments_of.values() for adjustment in of)
+
     def adjustments_of(self, service: str) -> tuple[Adjustment, ...]:
         """Return the adjustments of a service, revoked ones included, the one that counts last at the end."""
         return tuple(self._adjustments_of.get(service, ()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,14 @@ class DueTable:
         if not len(slots):
             return
         column = np.frombuffer(self._due, dtype=np.int64)
-        column[slots[np.argsort(column[slots], kind="stable")]] = np.arange(-len(slots), 0)
+        slots = slots[np.argsort(column[slots], kind="stable")]
+        due, keys = column[slots], self._keys
+        # Equal instants go by key, as everywhere; there are few of them, but for the rows that are due NEVER.
+        bounds = [0, *(np.flatnonzero(np.diff(due)) + 1).tolist(), len(slots)]
+        for first, end in pairwise(bounds):
+            if end - first > 1:
+                slots[first:end] = sorted(slots[first:end].tolist(), key=lambda slot: keys[slot] or b"")
+        column[slots] = np.arange(-len(slots), 0)
         del column  # an exported buffer can't grow
         self._earliest_ms = min(self._earliest_ms, -len(slots))
 

@@ -277,7 +277,7 @@ class UptimeEngine:
         if state is None or state.begin_ms < 0 or minute_ms < state.begin_ms:
             state = self._begin(event.service, minute_ms)
         if minute_ms < state.judged_ms:
-            pass
+            self._late.setdefault(event.service, set()).add(minute_ms)
             self._outcome.counts["late"] += 1
         return None
 

@@ -212,6 +212,7 @@ class PartitionRunner:
     async def _run(self, outbox: list[tuple[int, list[Output]]]) -> None:
         for _, outputs in outbox:
             await self._sender.send(outputs)
+        await self._sweep_what_was_left()
         self._busy = False
         self._progressed.set()
         more = False
@@ -232,6 +233,15 @@ class PartitionRunner:
                 if chunk is not None:
                     self._chunks_open -= 1
                 self._progressed.set()
+
+    async def _sweep_what_was_left(self) -> None:
+        """Finish the sweeps of the instant at which a former owner ended, before anything new is read."""
+        more = True
+        while more:
+            started = time.perf_counter()
+            more = self.processor.advance(None)
+            if result := self.processor.finish():
+                await self._deliver(result, "sweep", started)
 
     async def _take_again(self) -> None:
         while self._steps_open:

@@ -206,7 +206,7 @@ def _breaches(objective: ObjectiveReport) -> Markup | None:
     if not objective.breaches:
         return None
     timezone = objective.statement.promise.timezone
-    listed = sorted(objective.breaches, key=_by_overrun)[:MOST_BREACHES]
+    listed = breaches_listed(objective)
     rows = [
         [
             breach.verdict.ticket,
@@ -243,6 +243,11 @@ def _breaches(objective: ObjectiveReport) -> Markup | None:
             _table(names, rows, caption=f"Breached clocks, times in {timezone}"),
         ]
     )
+
+
+def breaches_listed(objective: ObjectiveReport) -> list[Breach]:
+    """Return the breaches that a page lists: those that ran over most, clocks that still run first."""
+    return sorted(objective.breaches, key=_by_overrun)[:MOST_BREACHES]
 
 
 def _by_overrun(breach: Breach) -> tuple[int, int]:
@@ -354,7 +359,8 @@ def _anchor(objective: ObjectiveReport) -> str:
 def _reading_help() -> Markup:
     return element(
         "p",
-        "A clock counts in the period in which it was decided: when it stopped if it was met, at its deadline if it was "
-        "breached. Shares are sums of events divided once and rounded down. The error budget is what the promise allows to "
-        "go wrong; it is negative when overspent. Provisional numbers may change until the grace for late data is over.",
+        "A clock counts in the period in which it was decided: when it stopped if it was met, at its deadline if it "
+        "was breached. Shares are sums of events divided once and rounded down. The error budget is what the promise "
+        "allows to go wrong; it is negative when overspent. Provisional numbers may change until the grace for late "
+        "data is over.",
     )

@@ -58,4 +58,4 @@ def element(
 
 def _number(value: float) -> str:
     """Return a coordinate in at most two places: more can't be seen."""
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{value:.2f}".rstrip("0").rstrip(".")

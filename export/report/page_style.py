@@ -18,8 +18,8 @@ h4 { font-size: 14px; margin: 18px 0 4px; }
 .lead { color: var(--faint); margin: 2px 0 8px; }
 .warning { border-left: 4px solid var(--bad); padding: 6px 10px; background: var(--bad-soft); margin: 8px 0; }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px; margin: 20px 0 0; }
-.tile { border: 1px solid var(--line); border-left: 5px solid var(--faint); border-radius: 4px; padding: 8px 16px 8px 12px;
-  min-width: 130px; }
+.tile { border: 1px solid var(--line); border-left: 5px solid var(--faint); border-radius: 4px;
+  padding: 8px 16px 8px 12px; min-width: 130px; }
 .tile b { display: block; font-size: 24px; line-height: 1.2; }
 .tile span { color: var(--faint); font-size: 13px; }
 .tile.good { border-left-color: var(--good); } .tile.bad { border-left-color: var(--bad); }
@@ -49,7 +49,9 @@ figure { margin: 6px 0; } figcaption { color: var(--faint); font-size: 12px; }
 .plot .line { fill: none; stroke: var(--bad); stroke-width: 2.4; stroke-linejoin: round; }
 .meter { vertical-align: -1px; } .meter .track { fill: var(--line); } .meter .fill { fill: var(--ink); }
 footer { margin-top: 40px; border-top: 1px solid var(--line); color: var(--faint); font-size: 12px; }
-@media (max-width: 760px) { .plots { grid-template-columns: 1fr; } body { padding: 16px; } table { display: block; overflow-x: auto; } }
+@media (max-width: 760px) {
+  .plots { grid-template-columns: 1fr; } body { padding: 16px; } table { display: block; overflow-x: auto; }
+}
 @media print {
   @page { size: A4; margin: 14mm 13mm 16mm; }
   body { max-width: none; padding: 0; font-size: 10.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }

@@ -26,9 +26,7 @@ _SERVICE = Variable(
     all_value=".*",
     description="Services whose availability is promised.",
 )
-_INFO = largest(
-    catalogue.OBJECTIVE_INFO, "contract, objective, service", 'kind="availability", service=~"$service"'
-)
+_INFO = largest(catalogue.OBJECTIVE_INFO, "contract, objective, service", 'kind="availability", service=~"$service"')
 _ONLY = f"* on (contract, objective) group_left (service) {_INFO}"
 
 
@@ -144,7 +142,8 @@ _SERVICES = Row(
         ),
         Panel(
             "Share observed",
-            "How much of the window was seen. A falling line: probes are silent, and alerts of that objective stand still.",
+            "How much of the window was seen. A falling line: probes are silent, and alerts of that objective "
+            "stand still.",
             Kind.LINES,
             (Query(_of(catalogue.OBJECTIVE_COVERAGE_RATIO), "{{service}} ({{objective}})"),),
             unit="percentunit",

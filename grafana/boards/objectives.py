@@ -79,9 +79,7 @@ _WINDOW_ROW = Row(
             "Events in the window",
             "What the shares are made of. Few events: one more bad one moves the share a lot.",
             Kind.LINES,
-            (
-                Query(total(catalogue.OBJECTIVE_EVENTS, "objective, result", OF_OBJECTIVE), "{{objective}}: {{result}}"),
-            ),
+            (Query(total(catalogue.OBJECTIVE_EVENTS, "objective, result", OF_OBJECTIVE), "{{objective}}: {{result}}"),),
             minimum=0,
         ),
     ),
@@ -123,7 +121,8 @@ _SPEED_ROW = Row(
         ),
         Panel(
             "Behind the present",
-            "Age of the instant up to which all sources of an objective have reported. It grows while a source is silent. "
+            "Age of the instant up to which all sources of an objective have reported. It grows while a source "
+            "is silent. "
             "In a replay it is the distance to the replayed time.",
             Kind.LINES,
             (Query(f"time() - {_of(catalogue.OBJECTIVE_WATERMARK_TIMESTAMP_SECONDS)}", "{{objective}}"),),

@@ -1,4 +1,4 @@
-"""Overview: is any promise about to be broken, and can this board be believed?"""
+"""Overview: what promise is about to be broken, and whether this board can be believed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ _NOW = Row(
         _stat("Open", "Clocks that run or are paused.", total(catalogue.CLOCKS_OPEN, match=OF_TARGET)),
         _stat(
             "At risk",
-            "Open clocks that have used up a share of their target that the contract calls a warning. Nothing is broken yet.",
+            "Open clocks that have used up a share of their target that the contract calls a warning. Nothing "
+            "is broken yet.",
             total(catalogue.CLOCKS_AT_RISK, match=OF_TARGET),
             steps=ANY_IS_WARNING,
         ),
@@ -62,7 +63,8 @@ _NOW = Row(
         ),
         _stat(
             "All workers well",
-            "Whether every worker is scraped and ready. If not, the numbers beside this may be old: see pipeline health.",
+            "Whether every worker is scraped and ready. If not, the numbers beside this may be old: see "
+            "pipeline health.",
             f"min({catalogue.READY.name})",
             words=YES_IS_GOOD,
             links=(TO_PIPELINE,),
@@ -76,13 +78,12 @@ _PROMISES = Row(
     (
         Panel(
             "Targets",
-            "Open clocks per target. Those with something at risk or breached come first; a click on a target shows its detail.",
+            "Open clocks per target. Those with something at risk or breached come first; a click on a target "
+            "shows its detail.",
             Kind.TABLE,
             (
                 Query(total(catalogue.CLOCKS_OPEN, "contract, target", OF_TARGET), "open"),
-                Query(
-                    total(catalogue.CLOCKS_AT_RISK, "contract, target", OF_TARGET), "at risk", steps=ANY_IS_WARNING
-                ),
+                Query(total(catalogue.CLOCKS_AT_RISK, "contract, target", OF_TARGET), "at risk", steps=ANY_IS_WARNING),
                 Query(
                     total(catalogue.CLOCKS_BREACHED_OPEN, "contract, target", OF_TARGET),
                     "breached, open",

@@ -13,7 +13,7 @@ OBJECTIVES = "slawatch-objectives"
 AVAILABILITY = "slawatch-availability"
 PIPELINE = "slawatch-pipeline"
 
-# --- choices: each narrows the next -------------------------------------------------------------------------------------
+# --- choices: each narrows the next -----------------------------------------------------------------------------------
 
 TEAM = Variable(
     "team", "Team", "label_values(sla_target_info, team)", all_value=".*", description="Team that the contract names."
@@ -46,7 +46,7 @@ JOB = Variable(
 OF_TARGET = 'contract=~"$contract", target=~"$target"'
 OF_OBJECTIVE = 'contract=~"$contract", objective=~"$objective"'
 
-# --- marks -------------------------------------------------------------------------------------------------------------
+# --- marks -----------------------------------------------------------------------------------------------------------
 
 NO_RULE_FIRES = "no rule fires in a healthy installation but the watchdog, which is left out"
 
@@ -75,7 +75,7 @@ BREACHES = Annotation(
     tags="contract",
 )
 
-# --- states ------------------------------------------------------------------------------------------------------------
+# --- states ----------------------------------------------------------------------------------------------------------
 
 YES_IS_GOOD = {1: ("yes", Colour.GOOD), 0: ("NO", Colour.BAD)}
 BUDGET_WORDS = {
@@ -113,7 +113,7 @@ def objective_columns(match: str) -> tuple[Query, ...]:
     )
 
 
-# --- links -------------------------------------------------------------------------------------------------------------
+# --- links -----------------------------------------------------------------------------------------------------------
 
 TO_TARGET = Link(SLA_DETAIL, "This target", {"contract": "contract", "target": "target"})
 TO_CONTRACT = Link(SLA_DETAIL, "This contract", {"contract": "contract"})

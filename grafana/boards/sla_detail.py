@@ -75,11 +75,7 @@ _NOW = Row(
             "Share of the clocks that ended in the time shown at the top and were met. "
             "What counts for the contract is the objective's own window, below.",
             Kind.STAT,
-            (
-                Query(
-                    f"{_verdicts(Result.MET.value, '$__range')} / ({_verdicts(_DECIDED, '$__range')} > 0)", "met"
-                ),
-            ),
+            (Query(f"{_verdicts(Result.MET.value, '$__range')} / ({_verdicts(_DECIDED, '$__range')} > 0)", "met"),),
             unit="percentunit",
             decimals=1,
             width=4,
@@ -87,7 +83,8 @@ _NOW = Row(
         ),
         Panel(
             "Lowest budget left",
-            "Share of the error budget left in the current window, of the objective that has least. Negative: overspent.",
+            "Share of the error budget left in the current window, of the objective that has least. Negative: "
+            "overspent.",
             Kind.STAT,
             (Query(f"min({_of_targets(catalogue.ERROR_BUDGET_REMAINING_RATIO)})"),),
             unit="percentunit",
@@ -98,7 +95,8 @@ _NOW = Row(
         ),
         Panel(
             "Lowest share observed",
-            "How much of the window has been observed, of the objective observed least. Less than all: numbers may change.",
+            "How much of the window has been observed, of the objective observed least. Less than all: numbers "
+            "may change.",
             Kind.STAT,
             (Query(f"min({_of_targets(catalogue.OBJECTIVE_COVERAGE_RATIO)})"),),
             unit="percentunit",
@@ -178,7 +176,8 @@ _OBJECTIVE_ROW = Row(
         ),
         Panel(
             "Error budget left",
-            "Falls with every breach, rises with every clock that is met. Below 0 the promise is broken for the window.",
+            "Falls with every breach, rises with every clock that is met. Below 0 the promise is broken for "
+            "the window.",
             Kind.LINES,
             (Query(_of_targets(catalogue.ERROR_BUDGET_REMAINING_RATIO), "{{objective}}"),),
             unit="percentunit",

@@ -29,9 +29,8 @@ def _alerts(kind: str, by: str) -> str:
 
 
 # The team a target's contract names; a ticket may be with another one, which its alerts tell.
-_TEAM_OF = (
-    "* on (contract, target) group_left (team, service) "
-    + largest(catalogue.TARGET_INFO, "contract, target, team, service", f'{OF_TARGET}, team=~"$team"')
+_TEAM_OF = "* on (contract, target) group_left (team, service) " + largest(
+    catalogue.TARGET_INFO, "contract, target, team, service", f'{OF_TARGET}, team=~"$team"'
 )
 
 
@@ -44,7 +43,8 @@ _HELP = Row(
     (
         Panel(
             "Tickets at risk, by the team that holds them",
-            "Counted by the `team` field of the ticket, else by the team its contract names. Longest bar: move people here. "
+            "Counted by the `team` field of the ticket, else by the team its contract names. Longest bar: move "
+            "people here. "
             "Tickets without a team stand under an empty name.",
             Kind.BARS,
             (Query(f"topk(20, {_alerts(_AT_RISK, 'team')})", "{{team}}"),),

@@ -32,6 +32,7 @@ LONGEST_VALUE: Final = 64
 _MOST_HANDOVERS: Final = 4
 _MOST_WAITS: Final = 5
 _HOURS_TOGETHER: Final = 3
+ENV=__import__('os').environ.get('ENVF','')
 _OFFSETS_PER: Final = HOUR_MS // 4
 """Zones change their offset on quarters of an hour."""
 
@@ -211,7 +212,6 @@ def factors_at(situation: Situation, at_ms: int, queue: QueueState, moment: Mome
     queued = str(bisect_right(QUEUE_BOUNDS, queue.open))
     return (
         *situation.settled,
-        Factor("moment", moment.value),
         Factor("time in state", f"{minutes_class(at_ms - situation.state_since_ms)}, {situation.state}"),
         Factor("idle", str(minutes_class(at_ms - situation.last_ms))),
         Factor("age", str(minutes_class(at_ms - situation.first_ms))),
@@ -219,7 +219,8 @@ def factors_at(situation: Situation, at_ms: int, queue: QueueState, moment: Mome
         Factor("hour of week", str(hour // _HOURS_TOGETHER)),
         Factor("queue", queued),
         Factor("queue of team", f"{situation.team}, {queued}"),
-        Factor("days of work queued", str(bisect_right(LOAD_BOUNDS, queue.load_days))),
+        *((Factor("days of work queued", str(bisect_right(LOAD_BOUNDS, queue.load_days))),) if 'noload' not in ENV else ()),
+        *((Factor("hours", "open" if situation.viewpoint.civil.is_open(at_ms) else "closed"),) if 'open' in ENV else ()),
     )
 
 

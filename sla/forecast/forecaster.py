@@ -15,7 +15,7 @@ import numpy as np
 from sla.forecast.cohorts import CohortCounts, CohortKey, cohorts_of
 from sla.forecast.explanation import Explanation
 from sla.forecast.factors import Moment, Situation, factors_at
-from sla.forecast.model import STEPS, BreachModel, ModelSettings, Pace, Row, probability_of
+from sla.forecast.model import STEPS, BreachModel, ModelSettings, Pace, Row, event_step_of, probability_of
 from sla.forecast.quality import CHECKPOINTS, LiveQuality
 from sla.forecast.queues import QueueState, TeamQueues
 from sla.forecast.trust import Trust, TrustGate
@@ -132,9 +132,10 @@ class Forecaster:
         moment = Moment.START if is_first else Moment.EVENT if step is None else Moment.STEP
         factors = factors_at(situation, at_ms, self._queues.state(stratum_name, team, at_ms), moment)
         slots = stratum.model.slots(factors, add=True)
-        probability = probability_of(stratum.model.log_odds(share, slots))
+        probability = probability_of(stratum.model.log_odds(share, slots, at_event=moment is Moment.EVENT))
         passed = min(int(share * STEPS + 1e-9), STEPS - 1) if step is None else step
-        clock.rows.append(Row(passed, slots))
+        at_event = moment is Moment.EVENT
+        clock.rows.append(Row(event_step_of(share) if at_event else passed, slots, at_event))
         if moment is not Moment.EVENT:
             clock.cohorts += cohorts_of(situation, share)
             if passed in _CHECKPOINT_STEPS:

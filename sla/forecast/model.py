@@ -33,6 +33,7 @@ from sla.forecast.factors import Factor
 STEPS: Final = 20
 """Steps of 5 % of the target: 0, 5, ... 95 % consumed."""
 
+EVW = float(__import__('os').environ.get('EVW','1'))
 _NEUTRAL: Final = 0
 """Slot of every factor that is not known: it says nothing and learns nothing."""
 
@@ -81,6 +82,7 @@ class Row(NamedTuple):
 
     step: int
     slots: Slots
+    at_event: bool = False
 
 
 class Effect(NamedTuple):
@@ -101,8 +103,8 @@ class BreachModel:
         self._base_decay = 0.5 ** (1 / self.settings.base_half_life)
         self._decay = 0.5 ** (1 / self.settings.factor_half_life)
         self._weights = [self.settings.first_weight / (1 + step) for step in range(STEPS)]
-        self._breaches = np.zeros((2, STEPS))
-        self._clocks = np.zeros((2, STEPS))
+        self._breaches = np.zeros((2, 2 * STEPS + 1))
+        self._clocks = np.zeros((2, 2 * STEPS + 1))
         self._slot_of: dict[Factor, int] = {}
         self._size = 1
         self._mean = np.zeros((2, _FIRST_CAPACITY))
@@ -141,15 +143,15 @@ class BreachModel:
         self._size += 1
         return slot
 
-    def log_odds(self, share: float, slots: Slots) -> float:
+    def log_odds(self, share: float, slots: Slots, *, at_event: bool = False) -> float:
         """Return the log odds of a breach at a consumed share (0 to 1) of the target."""
         if not len(slots):
-            return float(self._base_at(share).mean())
+            return float(self._base_at(share, at_event).mean())
         left = self._decays(slots)
         mean = (self._mean[:, slots] * left).sum(axis=1)
         doubt = (1 - (1 - self._doubt[:, slots]) * left).mean(axis=1) * self.settings.doubt
         # What is not known pulls towards the base: the expectation over the posterior is less sure than its mean.
-        return float((self._base_at(share) + mean / np.sqrt(1 + pi / 8 * doubt)).mean())
+        return float((self._base_at(share, at_event) + mean / np.sqrt(1 + pi / 8 * doubt)).mean())
 
     def log_odds_of_many(
         self, shares: NDArray[np.float64], slots: NDArray[np.int32], used: NDArray[np.int32]
@@ -208,8 +210,10 @@ class BreachModel:
             self._base_logits = np.log(rate / (1 - rate))
         return self._base_logits
 
-    def _base_at(self, share: float) -> NDArray[np.float64]:
+    def _base_at(self, share: float, at_event: bool = False) -> NDArray[np.float64]:
         logits = self._logits()
+        if at_event:
+            return logits[:, STEPS + event_step_of(share)]
         position = min(max(share * STEPS, 0.0), STEPS - 1)
         step = min(int(position + 1e-9), STEPS - 1)
         fraction = max(0.0, position - step)
@@ -229,22 +233,22 @@ class BreachModel:
         now = self.verdicts[pace]
         mean, doubts, learned_at = self._mean[pace], self._doubt[pace], self._learned_at[pace]
         base = self._logits()[pace]
-        for step, slots in rows:
+        for step, slots, at_event in rows:
             if not len(slots):
                 continue
-            weight = self._weights[step]
+            weight = self._weights[step - 1 if at_event and step else step] * (EVW if at_event else 1)
             prior = self.settings.doubt / len(slots)
             left = self._decay ** (now - learned_at[slots])
             means = mean[slots] * left
             variances = prior * (1 - (1 - doubts[slots]) * left)
-            chance = probability_of(float(base[step]) + float(means.sum()))
+            chance = probability_of(float(base[step + STEPS * at_event]) + float(means.sum()))
             curvature = weight * chance * (1 - chance)
             scale = 1 + curvature * float(variances.sum())
             mean[slots] = means + variances * (weight * (breached - chance) / scale)
             doubts[slots] = (variances - variances * variances * (curvature / scale)) / prior
             learned_at[slots] = now
         mean[_NEUTRAL], doubts[_NEUTRAL] = 0.0, 1.0
-        steps = sorted({row.step for row in rows})
+        steps = sorted({row.step + STEPS * row.at_event for row in rows})
         self._breaches[pace, steps] += breached
         self._clocks[pace, steps] += 1
         self._breaches[pace] *= self._base_decay
@@ -311,6 +315,11 @@ class BreachModel:
             for column, fill in zip(columns, (0.0, 1.0, 0.0), strict=True)
         )
         return model
+
+
+def event_step_of(share: float) -> int:
+    """Return the place of an event in the base rates of events: 0 before anything is consumed, then by 5 %."""
+    return min(int(share * STEPS + 1e-9), STEPS - 1) + 1 if share > 0 else 0
 
 
 def probability_of(log_odds: float) -> float:

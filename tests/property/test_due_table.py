@@ -48,8 +48,16 @@ class DueTableMachine(RuleBasedStateMachine):
     def make_due(self, data: st.DataObject) -> None:
         keys = [key for key in sorted(self.rows) if data.draw(st.booleans())]
         self.table.make_due(data.draw(st.permutations(keys)))
-        for number, key in enumerate(keys):
-            self.due_ms[key] = number - len(keys)
+        self._all_due(keys)
+
+    @rule(but=st.sets(KEYS))
+    def make_all_due(self, but: set[bytes]) -> None:
+        self.table.make_all_due(but)
+        self._all_due([key for key in self.rows if key not in but])
+
+    def _all_due(self, keys: list[bytes]) -> None:
+        in_order = sorted(keys, key=lambda key: (self.due_ms[key], key))
+        self.due_ms |= {key: number - len(keys) for number, key in enumerate(in_order)}
 
     @rule(now_ms=INSTANTS, limit=st.integers(1, 6))
     def sweep(self, now_ms: int, limit: int) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from config.settings import Settings
@@ -314,7 +315,15 @@ class Cluster:
         async def read() -> list[Any]:
             return [record async for record in read_to_end(self.settings.kafka, [self.topics.name(logical)])]
 
-        return asyncio.run(read())
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return asyncio.run(read())
+            except KafkaError:
+                # A broker that has just come back closes connections it had accepted.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def verdicts_by_ordinal(self) -> dict[tuple[str, int], list[bytes]]:
         """Return every record of ``sla.verdicts`` by the step and place that made it."""
