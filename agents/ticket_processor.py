@@ -12,10 +12,10 @@ from config.settings import ClockMode, EngineSettings
 from export.catalogue import EventResult
 from sla.engine import TICKET_PREFIX, EngineLimits, TicketEngine
 from sla.events import Heartbeat, Reason, Rejected, TicketEvent
+from sla.fold import Added
 from sla.outcome import Alert
 from sla.register import Register
 from sla.step import Outcome
-from sla.ticket import Added
 from sla.units import DAY_MS
 from streams.codecs import decode_ticket, encode_alert, encode_verdict, partition_of
 from streams.dead_letters import Limit, dead_letter

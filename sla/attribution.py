@@ -22,9 +22,10 @@ from sla.calendar import WorkCalendar
 from sla.clock import Clock, Phase
 from sla.contract import ContractType, OnChange, PartyRules, Reaction, Target
 from sla.events import TicketEvent
+from sla.fold import advance
 from sla.outcome import Share, Verdict
 from sla.register import Register, Winners
-from sla.ticket import Ticket, advance, new_ticket
+from sla.ticket import Ticket, new_ticket
 
 CUSTOMER: Final = "customer"
 SUPPLIER: Final = "supplier"

@@ -124,11 +124,13 @@ class Expected(NamedTuple):
         return (q - p) * self.numerator, q * self.denominator
 
 
-def expected_at(window: Window, counts: MinuteSums, now_ms: int, observed_from_ms: int) -> Expected:
+def expected_at(
+    window: Window, counts: MinuteSums, now_ms: int, observed_from_ms: int, until_ms: int | None = None
+) -> Expected:
     """Return how many events the window that is current at an instant has, see :func:`budget_at`."""
     span = window_span(window, now_ms)
     length_ms = span.length_ms
-    so_far = counts.sums(span.start_ms, now_ms)
+    so_far = counts.sums(span.start_ms, now_ms if until_ms is None else until_ms)
     unseen_ms = length_ms - max(0, now_ms - max(span.start_ms, observed_from_ms))
     numerator, denominator = so_far.events, 1
     if unseen_ms:
@@ -160,7 +162,14 @@ def least_expected(
     return shared * reference_ms + unseen_ms * reference, reference_ms
 
 
-def budget_at(attain: Fraction, window: Window, counts: MinuteSums, now_ms: int, observed_from_ms: int) -> Budget:
+def budget_at(
+    attain: Fraction,
+    window: Window,
+    counts: MinuteSums,
+    now_ms: int,
+    observed_from_ms: int,
+    until_ms: int | None = None,
+) -> Budget:
     """Return the budget of the window that is current at an instant.
 
     Parameters
@@ -171,6 +180,8 @@ def budget_at(attain: Fraction, window: Window, counts: MinuteSums, now_ms: int,
         The instant, a whole minute; minutes from it on are left out.
     observed_from_ms : int
         Since when events are counted at all.
+    until_ms : int or None
+        Up to where events count; None: up to now. For a look at the minute that is not over yet.
 
     Notes
     -----
@@ -180,7 +191,7 @@ def budget_at(attain: Fraction, window: Window, counts: MinuteSums, now_ms: int,
 
     Time is seen from ``observed_from_ms`` on, up to now. Of a rolling window that was seen in full, E is N.
     """
-    found = expected_at(window, counts, now_ms, observed_from_ms)
+    found = expected_at(window, counts, now_ms, observed_from_ms, until_ms)
     good, bad, _ = found.so_far
     expected = Fraction(found.numerator, found.denominator)
     return Budget(attain, found.span, good, bad, expected, is_estimated=found.unseen_ms > 0)

@@ -14,8 +14,9 @@ from enum import StrEnum
 from sla import clock as clocks
 from sla.clock import Clock, Phase
 from sla.contract import ContractType
+from sla.fold import refold
 from sla.register import Register
-from sla.ticket import Ticket, refold
+from sla.ticket import Ticket
 from sla.units import NEVER
 
 Slot = tuple[ContractType, str]

@@ -19,6 +19,7 @@ from sla.buckets import BUCKET_PREFIX, Buckets
 from sla.clock import AT_RISK_FIRING, Phase
 from sla.contract import ContractType
 from sla.events import Reason, Rejected, TicketEvent
+from sla.fold import Added, add_event, insert_event, pass_time, refold
 from sla.published_terms import TERMS_PREFIX, PublishedTerms
 from sla.register import Register
 from sla.row import (
@@ -34,7 +35,7 @@ from sla.row import (
 from sla.step import Fault, Outcome
 from sla.table import DueTable
 from sla.telling import Telling
-from sla.ticket import Added, Ticket, add_event, insert_event, new_ticket, pass_time, refold
+from sla.ticket import Ticket, new_ticket
 from sla.units import DAY_MS, HOUR_MS, NEVER
 
 TICKET_PREFIX: Final = b"t"

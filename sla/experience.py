@@ -16,9 +16,10 @@ import msgspec
 from sla.attribution import Mode, Span, shares_of, spans_of
 from sla.clock import Clock, Phase
 from sla.events import FEEDBACK, REOPENED, TicketEvent
+from sla.fold import insert_event, refold
 from sla.outcome import Share
 from sla.register import Register
-from sla.ticket import Ticket, insert_event, new_ticket, refold
+from sla.ticket import Ticket, new_ticket
 
 SCORE_FIELDS: Final = ("score", "csat")
 """Ticket fields of a feedback event that hold its score, the first one present counts."""

@@ -18,9 +18,10 @@ from sla.attribution import Mode, Span, endangered, shares_of, spans_of
 from sla.clock import Clock, Phase
 from sla.contract import Clause, Condition, Target, TimeBase
 from sla.events import TicketEvent
+from sla.fold import advance
 from sla.outcome import Share, endangered_document, shares_document
 from sla.register import Register
-from sla.ticket import Ticket, advance, new_ticket
+from sla.ticket import Ticket, new_ticket
 from sla.units import NEVER, format_instant
 
 OPEN: Final = "open"

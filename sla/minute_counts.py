@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
@@ -25,6 +26,10 @@ _LENGTHS: Final = struct.Struct(f">{HOURS_A_DAY}H")
 
 _GAP, _EVEN, _EVEN_WITH_BAD, _VARYING = range(4)
 """Kinds of runs: nothing told; one count of good; one count of good and one of bad; good changes by the minute."""
+
+_REMEMBERED_WINDOWS: Final = 16
+_SLIDES_MS: Final = 2 * HOUR_MS
+"""Moves longer than this are no slide: adding up anew is as cheap."""
 
 Minute = tuple[int, int]
 """Good and bad events of one minute."""
@@ -209,14 +214,32 @@ class MinuteRing:
                     yield (begin + place) * MINUTE_MS, *entry
 
     @property
+    def everything(self) -> Sums:
+        """The sums of all minutes kept."""
+        sums = [_sums_of(minutes) for minutes in self._open.values()]
+        sums += [Sums(*_SUMS.unpack_from(piece)) for hour, piece in self._hours.items() if hour not in self._open]
+        reopened = {hour // HOURS_A_DAY for hour in self._open}
+        for offset, piece in enumerate(self._days):
+            day = self._first_day + offset
+            if piece is None:
+                continue
+            if day not in reopened:
+                sums.append(Sums(*_SUMS.unpack_from(piece)))
+                continue
+            for place, body in enumerate(_bodies_of(piece)):
+                if day * HOURS_A_DAY + place not in self._open:
+                    sums.append(_sums_of(_minutes_of(body)))
+        return Sums(*map(sum, zip(*sums, strict=True))) if sums else NOTHING
+
+    @property
     def oldest_ms(self) -> int | None:
         """The oldest minute told, UTC epoch ms."""
         return next((minute_ms for minute_ms, _, _ in self.minutes(-(2**62), 2**62)), None)
 
     @property
-    def hours(self) -> int:
-        """How many hours are kept that something was told of."""
-        return len(self._known_hours())
+    def pieces(self) -> int:
+        """How many pieces, of hours and of days, are kept."""
+        return len(self._hours) + sum(piece is not None for piece in self._days)
 
     def __bool__(self) -> bool:
         return bool(self._hours or self._open or any(piece is not None for piece in self._days))
@@ -269,6 +292,59 @@ class MinuteRing:
         if offset >= len(self._days):
             self._days += [None] * (offset + 1 - len(self._days))
         self._days[offset] = piece
+
+
+class SlidingSums:
+    """Sums over rings that are added up, for windows that move on a little from one question to the next.
+
+    Parameters
+    ----------
+    rings : iterable of MinuteRing
+        Read whenever something is asked; what is put into one of them must be told to :meth:`moved`.
+    """
+
+    __slots__ = ("_rings", "_windows")
+
+    def __init__(self, rings: Iterable[MinuteRing]) -> None:
+        self._rings = rings
+        self._windows: deque[list[int]] = deque(maxlen=_REMEMBERED_WINDOWS)
+        """Start, end, good, bad, minutes of windows that were asked for."""
+
+    def sums(self, start_ms: int, end_ms: int) -> Sums:
+        """Return the sums of the minutes that begin in ``[start, end)``; a minute of two rings counts twice."""
+        length_ms = end_ms - start_ms
+        for window in self._windows:
+            same = window[1] - window[0] == length_ms or window[0] == start_ms
+            if same and 0 <= end_ms - window[1] <= _SLIDES_MS and start_ms >= window[0]:
+                self._add(window, window[1], end_ms, 1)
+                self._add(window, window[0], start_ms, -1)
+                window[:2] = start_ms, end_ms
+                break
+        else:
+            window = [start_ms, end_ms, 0, 0, 0]
+            self._add(window, start_ms, end_ms, 1)
+            self._windows.append(window)
+        return Sums(*window[2:])
+
+    def moved(self, minute_ms: int, good: int, bad: int, minutes: int) -> None:
+        """Take note that the counts of a minute changed by so much."""
+        for window in self._windows:
+            if window[0] <= minute_ms < window[1]:
+                window[2] += good
+                window[3] += bad
+                window[4] += minutes
+
+    def forget(self) -> None:
+        """Forget what was asked for."""
+        self._windows.clear()
+
+    def _add(self, window: list[int], start_ms: int, end_ms: int, sign: int) -> None:
+        if end_ms > start_ms:
+            for ring in self._rings:
+                good, bad, minutes = ring.sums(start_ms, end_ms)
+                window[2] += sign * good
+                window[3] += sign * bad
+                window[4] += sign * minutes
 
 
 class MinuteColumn:

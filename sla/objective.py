@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 from sla.budget import Budget, budget_at
 from sla.burn_alert import burn_alert
 from sla.burn_rate import NONE_FIRING, BurnPair, BurnPolicy, Coverage, Firing, Severity
 from sla.burn_watch import Terms, judge_minutes, severity_changes
-from sla.minute_counts import NOTHING, MinuteColumn, MinuteRing, MinuteSums
+from sla.minute_counts import NOTHING, MinuteColumn, MinuteRing, MinuteSums, SlidingSums, Sums
 from sla.objective_rows import (
     ALERT_PREFIX,
     BURN_PREFIX,
@@ -103,83 +104,76 @@ class ObjectiveOutcome:
 
 
 class _Tally:
-    """Counts of one objective by source partition, and their sum.
+    """Counts of one objective by source partition, and sums over all of them.
 
     Attributes
     ----------
-    total : MinuteRing
-        The sum; the only source's own counts as long as there is one source.
+    by_source : dict
+        Counts by source partition.
     known : MinuteRing
         Minutes known (as good) and minutes that should be and are not (as bad); empty where that is not told.
     """
 
-    __slots__ = ("_oldest_ms", "by_source", "known", "total")
+    __slots__ = ("_oldest_ms", "_sliding", "by_source", "known")
 
     def __init__(self) -> None:
         self.by_source: dict[str, MinuteRing] = {}
-        self.total = MinuteRing()
         self.known = MinuteRing()
+        self._sliding = SlidingSums(self.by_source.values())
         self._oldest_ms: int | None = None
 
     def ring(self, source: str) -> MinuteRing:
+        """Return the counts of a source partition, to be written."""
         ring = self.by_source.get(source)
         if ring is None:
-            if not self.by_source:
-                ring = self.total
-            else:
-                ring = MinuteRing()
-                if len(self.by_source) == 1:
-                    self.total = _copy(self.total)
-            self.by_source[source] = ring
+            ring = self.by_source[source] = MinuteRing()
         return ring
 
-    def put(self, source: str, minute_ms: int, good: int, bad: int, *, is_delta: bool) -> MinuteRing:
+    def put(self, source: str, minute_ms: int, good: int, bad: int, *, is_delta: bool) -> None:
+        """Set the counts of a minute of a source, or add to them."""
         ring = self.ring(source)
-        before = ring.get(minute_ms) or (0, 0)
+        before = ring.get(minute_ms)
+        former = before or (0, 0)
         if is_delta:
-            good, bad = before[0] + good, before[1] + bad
+            good, bad = former[0] + good, former[1] + bad
         ring.put(minute_ms, good, bad)
-        if self.total is not ring:
-            sums = self.total.get(minute_ms) or (0, 0)
-            self.total.put(minute_ms, sums[0] + good - before[0], sums[1] + bad - before[1])
+        self._sliding.moved(minute_ms, good - former[0], bad - former[1], before is None)
         if self._oldest_ms is not None:
             self._oldest_ms = min(self._oldest_ms, minute_ms)
-        return ring
 
-    def add_up(self) -> None:
-        """Make the sum anew, after rows were loaded."""
-        if len(self.by_source) > 1:
-            self.total = MinuteRing()
-            for ring in self.by_source.values():
-                for minute_ms, good, bad in ring.minutes(0, 2**62):
-                    sums = self.total.get(minute_ms) or (0, 0)
-                    self.total.put(minute_ms, sums[0] + good, sums[1] + bad)
-            self.settle()
-        self._oldest_ms = None
+    def sums(self, start_ms: int, end_ms: int) -> Sums:
+        """Return the sums of the minutes that begin in ``[start, end)``, over all sources."""
+        return self._sliding.sums(start_ms, end_ms)
 
-    def settle(self) -> None:
-        """Close the hours of the sum: it has no rows of its own."""
-        if len(self.by_source) > 1:
-            for _ in self.total.changes():
-                pass
+    def minutes(self, start_ms: int, end_ms: int) -> list[tuple[int, int, int]]:
+        """Return (minute_ms, good, bad) of the minutes told that begin in ``[start, end)``, ascending."""
+        found: dict[int, tuple[int, int]] = {}
+        for ring in self.by_source.values():
+            for minute_ms, good, bad in ring.minutes(start_ms, end_ms):
+                sums = found.get(minute_ms, (0, 0))
+                found[minute_ms] = (sums[0] + good, sums[1] + bad)
+        return [(minute_ms, *found[minute_ms]) for minute_ms in sorted(found)]
 
-    def forget(self) -> None:
-        self._oldest_ms = None
+    @property
+    def bad_total(self) -> int:
+        """Bad events of all that is kept."""
+        return sum(ring.bad_total for ring in self.by_source.values())
 
     @property
     def oldest_ms(self) -> int | None:
+        """The oldest minute told, UTC epoch ms."""
         if self._oldest_ms is None:
-            self._oldest_ms = self.total.oldest_ms
+            told = (ring.oldest_ms for ring in self.by_source.values())
+            self._oldest_ms = min((oldest_ms for oldest_ms in told if oldest_ms is not None), default=None)
         return self._oldest_ms
 
+    def forget(self) -> None:
+        """Forget what was remembered of sums: old counts are gone."""
+        self._oldest_ms = None
+        self._sliding.forget()
 
-def _copy(ring: MinuteRing) -> MinuteRing:
-    copy = MinuteRing()
-    for minute in ring.minutes(0, 2**62):
-        copy.put(*minute)
-    for _ in copy.changes():
-        pass
-    return copy
+    def __bool__(self) -> bool:
+        return any(self.by_source.values())
 
 
 class ObjectiveEngine:
@@ -259,8 +253,8 @@ class ObjectiveEngine:
         return self.uptime_sources if is_availability else self.sources
 
     def __len__(self) -> int:
-        """Return how many hours of counts are kept, over all objectives and sources."""
-        return sum(ring.hours for tally in self._tallies.values() for ring in tally.by_source.values())
+        """Return how many pieces of counts, hours and days, are kept over all objectives and sources."""
+        return sum(ring.pieces for tally in self._tallies.values() for ring in (*tally.by_source.values(), tally.known))
 
     def attainments(self) -> list[Attainment]:
         """Return the state of every objective that has counts here, by what it is counted as."""
@@ -275,7 +269,7 @@ class ObjectiveEngine:
     def counts(self, counted_as: str) -> MinuteSums:
         """Return the counts of an objective by minute, over all sources."""
         tally = self._tallies.get(counted_as)
-        return MinuteRing() if tally is None else tally.total
+        return MinuteRing() if tally is None else tally
 
     def _in_force(self, counted_as: str, marks: tuple[int | None, int | None]) -> Promise | None:
         promise = self._promises.of(counted_as, marks[0] or 0)
@@ -310,8 +304,6 @@ class ObjectiveEngine:
                 self._burning[key[1:].decode()] = decode_firing(row)
             elif key == WATCH_KEY:
                 self._watch = decode_watch(row)
-        for tally in self._tallies.values():
-            tally.add_up()
         for counted_as, minute_ms, source, good, bad in former:
             self._tally(counted_as).put(source, minute_ms, good, bad, is_delta=False)
             self._dirty.add(counted_as)
@@ -382,7 +374,6 @@ class ObjectiveEngine:
         for source, ring in tally.by_source.items():
             self._rows_of(ring, PieceKind.COUNTS_HOUR, source, counted_as)
         self._rows_of(tally.known, PieceKind.KNOWN_HOUR, "", counted_as)
-        tally.settle()
 
     def _rows_of(self, ring: MinuteRing, kind: PieceKind, source: str, counted_as: str) -> None:
         for is_day, number, piece in ring.changes():
@@ -403,8 +394,7 @@ class ObjectiveEngine:
             moved = is_later[promise.is_availability]
             if not (moved or self._all_dirty or counted_as in self._dirty):
                 continue
-            idle = not tally.total.bad_total
-            if idle and counted_as not in self._overspent and counted_as not in self._burning:
+            if not tally.bad_total and counted_as not in self._overspent and counted_as not in self._burning:
                 continue
             self._judge_budget(promise, mark)
             if moved:
@@ -417,15 +407,18 @@ class ObjectiveEngine:
     def _attainment(self, promise: Promise, mark: int | None) -> Attainment:
         tally = self._tallies[promise.counted_as]
         oldest_ms = tally.oldest_ms or 0
-        # Without a watermark: all that is there, in the window of the newest.
-        now_ms = _whole_minute(mark) if mark is not None else oldest_ms
+        now_ms = oldest_ms if mark is None else _whole_minute(mark)
         observed_from_ms = self._observed_from(promise, tally)
         if mark is None:
+            # All that is there: where the window begins is not known before there is a watermark.
             span = window_span(promise.window, now_ms)
-            sums = tally.total.sums(0, 2**62) if tally.total else NOTHING
+            rings = [ring.everything for ring in tally.by_source.values()]
+            sums = Sums(*map(sum, zip(*rings, strict=True))) if rings else NOTHING
             budget = Budget(promise.attain, span, sums.good, sums.bad, Fraction(sums.events), is_estimated=True)
         else:
-            budget = budget_at(promise.attain, promise.window, tally.total, now_ms, observed_from_ms)
+            # The minute that is not over yet counts as far as it is told.
+            until_ms = now_ms + MINUTE_MS
+            budget = budget_at(promise.attain, promise.window, tally, now_ms, observed_from_ms, until_ms)
         attained, remaining = budget.attained_ratio, budget.remaining_ratio
         firing = self._burning.get(promise.counted_as, ("", NONE_FIRING))[1]
         return Attainment(
@@ -518,12 +511,12 @@ class ObjectiveEngine:
             return
         counted_as = promise.counted_as
         observed_from_ms = self._observed_from(promise, tally)
-        counts: MinuteSums = tally.total
-        if until_ms - after_ms > _COLUMN_FROM_MINUTES * MINUTE_MS and (tally.total.bad_total or self._burning):
-            counts = MinuteColumn(tally.total.minutes(0, until_ms))
+        counts: MinuteSums = tally
+        if until_ms - after_ms > _COLUMN_FROM_MINUTES * MINUTE_MS:
+            counts = MinuteColumn(tally.minutes(0, until_ms))
         coverage = _known_minutes(tally.known) if promise.is_availability else None
         bounds = [after_ms, *self._promises.changes(counted_as, after_ms, until_ms - 1), until_ms]
-        for begin_ms, end_ms in zip(bounds, bounds[1:], strict=False):
+        for begin_ms, end_ms in pairwise(bounds):
             terms = self._promises.of(counted_as, begin_ms)
             if terms is None:
                 self._stop_burning(counted_as, begin_ms)
@@ -625,7 +618,7 @@ class ObjectiveEngine:
                 self._to_seal += [(counted_as, source, PieceKind.COUNTS_HOUR, day) for day in days]
             days = tally.known.open_days(now_ms - SEALED_AFTER_MS)
             self._to_seal += [(counted_as, "", PieceKind.KNOWN_HOUR, day) for day in days]
-        for counted_as in [name for name, tally in self._tallies.items() if not tally.total]:
+        for counted_as in [name for name, tally in self._tallies.items() if not tally]:
             del self._tallies[counted_as]
 
     def _forget_before(self, counted_as: str, tally: _Tally, horizon_ms: int) -> None:
@@ -634,8 +627,6 @@ class ObjectiveEngine:
             hours, days = ring.drop_before(horizon_ms)
             self._gone += [Piece(kind, hour, source, counted_as).key for hour in hours]
             self._gone += [Piece(kind.day, day, source, counted_as).key for day in days]
-        if len(tally.by_source) > 1:
-            tally.total.drop_before(horizon_ms)
         tally.forget()
 
     def _seal_some(self) -> None:

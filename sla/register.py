@@ -79,6 +79,8 @@ class Register:
         instants = {target.effective_from_ms for target in self._ordered}
         instants |= {target.effective_until_ms for target in self._ordered}
         self._boundaries = sorted(instants)
+        self.date_fields = frozenset(target.date_field for target in self._ordered if target.date_field is not None)
+        """Ticket fields that hold dates on which targets are due."""
         self.lets_go = any(target.open_until_ms != NEVER for target in self._ordered)
         """Whether any revision lets go of open clocks at some instant: then time alone can change a ticket."""
         self.matched_fields = tuple(sorted({name for target in self._ordered for name, _ in target.applies_to}))

@@ -71,7 +71,12 @@ class Explanation:
             "consumed": self.share,
             "base_rate": self.base_rate,
             "factors": [
-                {"name": e.factor.name, "value": e.factor.value, "odds_ratio": exp(e.log_odds), "certainty": e.certainty}
+                {
+                    "name": e.factor.name,
+                    "value": e.factor.value,
+                    "odds_ratio": exp(e.log_odds),
+                    "certainty": e.certainty,
+                }
                 for e in self.effects
             ],
             "comparable": None

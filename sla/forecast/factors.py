@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -32,21 +31,13 @@ LONGEST_VALUE: Final = 64
 _MOST_HANDOVERS: Final = 4
 _MOST_WAITS: Final = 5
 _HOURS_TOGETHER: Final = 3
-ENV=__import__('os').environ.get('ENVF','')
+ENV = __import__("os").environ.get("ENVF", "")
 _OFFSETS_PER: Final = HOUR_MS // 4
 """Zones change their offset on quarters of an hour."""
 
 QUEUE_BOUNDS: Final = tuple(1.6**power for power in range(20))
 LOAD_BOUNDS: Final = tuple(2.0**power for power in range(-4, 8))
 _DEFAULT_RULES: Final = PartyRules()
-
-
-class Moment(StrEnum):
-    """What makes a clock be scored: that something happens to a ticket says something about it."""
-
-    START = "start"
-    EVENT = "event"
-    STEP = "step"
 
 
 class Factor(NamedTuple):
@@ -206,7 +197,7 @@ def _attributes(fields: Mapping[str, str], state_fields: tuple[str, ...]) -> lis
     return [(name, fields[name]) for name in names[:MOST_ATTRIBUTES]]
 
 
-def factors_at(situation: Situation, at_ms: int, queue: QueueState, moment: Moment) -> tuple[Factor, ...]:
+def factors_at(situation: Situation, at_ms: int, queue: QueueState) -> tuple[Factor, ...]:
     """Return all factors of a clock at an instant: the settled ones, and those that time and the queue change."""
     hour = _hour_of_week(situation.viewpoint.civil, at_ms // _OFFSETS_PER)
     queued = str(bisect_right(QUEUE_BOUNDS, queue.open))
@@ -219,8 +210,8 @@ def factors_at(situation: Situation, at_ms: int, queue: QueueState, moment: Mome
         Factor("hour of week", str(hour // _HOURS_TOGETHER)),
         Factor("queue", queued),
         Factor("queue of team", f"{situation.team}, {queued}"),
-        *((Factor("days of work queued", str(bisect_right(LOAD_BOUNDS, queue.load_days))),) if 'noload' not in ENV else ()),
-        *((Factor("hours", "open" if situation.viewpoint.civil.is_open(at_ms) else "closed"),) if 'open' in ENV else ()),
+        Factor("days of work queued", str(bisect_right(LOAD_BOUNDS, queue.load_days))),
+        Factor("hours", "open" if situation.viewpoint.civil.is_open(at_ms) else "closed"),
     )
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from sla.forecast.cohorts import CohortCounts, CohortKey, cohorts_of
 from sla.forecast.explanation import Explanation
-from sla.forecast.factors import Moment, Situation, factors_at
-from sla.forecast.model import STEPS, BreachModel, ModelSettings, Pace, Row, event_step_of, probability_of
+from sla.forecast.factors import Situation, factors_at
+from sla.forecast.model import STEPS, BreachModel, ModelSettings, Pace, Row, place_of, probability_of
 from sla.forecast.quality import CHECKPOINTS, LiveQuality
 from sla.forecast.queues import QueueState, TeamQueues
 from sla.forecast.trust import Trust, TrustGate
@@ -114,8 +114,8 @@ class Forecaster:
         share : float
             Consumed share of the target, 0 to 1.
         step : int or None
-            Given when the clock reaches a 5 % step: the row is kept and learned from. The first call for a clock is its
-            start and is kept in any case.
+            Given when the clock reaches a 5 % step; None: something happened to its ticket. The first call for a clock is
+            its start.
         """
         self.learn_until(at_ms)
         stratum_name, team = situation.viewpoint.stratum, situation.team
@@ -129,16 +129,15 @@ class Forecaster:
             self._queues.enter(stratum_name, team)
             clock.team = team
         stratum = self._stratum(stratum_name)
-        moment = Moment.START if is_first else Moment.EVENT if step is None else Moment.STEP
-        factors = factors_at(situation, at_ms, self._queues.state(stratum_name, team, at_ms), moment)
+        at_event = step is None and not is_first
+        factors = factors_at(situation, at_ms, self._queues.state(stratum_name, team, at_ms))
         slots = stratum.model.slots(factors, add=True)
-        probability = probability_of(stratum.model.log_odds(share, slots, at_event=moment is Moment.EVENT))
-        passed = min(int(share * STEPS + 1e-9), STEPS - 1) if step is None else step
-        at_event = moment is Moment.EVENT
-        clock.rows.append(Row(event_step_of(share) if at_event else passed, slots, at_event))
-        if moment is not Moment.EVENT:
+        probability = probability_of(stratum.model.log_odds(share, slots, at_event=at_event))
+        place = place_of(share, at_event=at_event)
+        clock.rows.append(Row(place, slots))
+        if not at_event:
             clock.cohorts += cohorts_of(situation, share)
-            if passed in _CHECKPOINT_STEPS:
+            if place in _CHECKPOINT_STEPS:
                 clock.scored.append(probability)
         clock.paged = clock.paged or (probability >= PAGE_PROBABILITY and not is_first)
         return Prediction(clock_id, at_ms, share, probability, None if is_first else step, is_first)
@@ -187,7 +186,7 @@ class Forecaster:
             everyone = {id(kept): kept for kept in (*self._clocks.values(), *(entry[3] for entry in self._pending))}
             for kept in everyone.values():
                 if kept.stratum == clock.stratum:
-                    kept.rows = [Row(step, moved[slots]) for step, slots in kept.rows]
+                    kept.rows = [Row(place, moved[slots]) for place, slots in kept.rows]
 
     def _stratum(self, name: str) -> _Stratum:
         stratum = self._strata.get(name)
@@ -223,7 +222,7 @@ class Forecaster:
         self.learn_until(at_ms)
         stratum = self._stratum(situation.viewpoint.stratum)
         queue = self._queues.state(situation.viewpoint.stratum, situation.team, at_ms)
-        factors = factors_at(situation, at_ms, queue, Moment.STEP)
+        factors = factors_at(situation, at_ms, queue)
         slots = stratum.model.slots(factors, add=False)
         return Explanation(
             share=share,
@@ -302,7 +301,7 @@ def _order_of(entry: tuple[int, int, int, _Clock, bool]) -> tuple[int, int]:
 
 
 def _document_of(clock: _Clock) -> list[object]:
-    rows = [(step, np.ascontiguousarray(slots, dtype="<i4").tobytes()) for step, slots in clock.rows]
+    rows = [(place, np.ascontiguousarray(slots, dtype="<i4").tobytes()) for place, slots in clock.rows]
     return [clock.stratum, clock.team, rows, clock.cohorts, clock.scored, clock.paged]
 
 
@@ -314,7 +313,7 @@ def _restored(parts: list[object]) -> _Clock:
     assert isinstance(cohorts, list)
     assert isinstance(scored, list)
     clock = _Clock(stratum, team)
-    clock.rows = [Row(step, np.frombuffer(slots, dtype="<i4").astype(np.int32)) for step, slots in rows]
+    clock.rows = [Row(place, np.frombuffer(slots, dtype="<i4").astype(np.int32)) for place, slots in rows]
     clock.cohorts = [tuple(key) for key in cohorts]
     clock.scored = scored
     clock.paged = bool(paged)

@@ -1,7 +1,8 @@
 """The model of one stratum: a fast base rate per consumed share, corrected by what slowly learned factors say.
 
 **Base.** For each 5 % of the target: the share of clocks that breached among those still running there, of the last few
-hundred verdicts. It follows drift.
+hundred verdicts. It follows drift. Events have base rates of their own: that something happens to a ticket at all, late
+in its target, is good news.
 
 **Factors.** Each factor value has a log odds ratio with its uncertainty, relative to the base, learned by online Bayesian
 logistic regression with independent posteriors (assumed-density filtering): at each verdict the error of the whole
@@ -9,8 +10,9 @@ prediction is divided among the factors of the row in proportion to their uncert
 another one gets half of it, and nothing has to be damped by hand. Before anything is known a factor is 0, give or take;
 with time, counted in verdicts, its value goes back there.
 
-**Weights.** A clock that lasts tells its outcome at every step. A row of step k weighs ``1 / (k + 1)`` of the first one:
-by the step, not by how many rows the clock has, because that number depends on the outcome.
+**Weights.** A clock that lasts tells its outcome at every step. A row of step k weighs ``1 / (k + 1)`` of the first one,
+and a row of an event a part of that: by the step, not by how many rows the clock has, because that number depends on the
+outcome.
 
 **Two learners.** A solved ticket tells its outcome early, a breach late: one who learns at once learns that tickets are
 solved. One learner therefore learns a verdict when the *deadline* has passed, as if the stopped clock had run on; but it
@@ -33,7 +35,10 @@ from sla.forecast.factors import Factor
 STEPS: Final = 20
 """Steps of 5 % of the target: 0, 5, ... 95 % consumed."""
 
-EVW = float(__import__('os').environ.get('EVW','1'))
+EVW = float(__import__("os").environ.get("EVW", "1"))
+_PLACES: Final = 2 * STEPS + 1
+"""Places with a base rate of their own, see :func:`place_of`."""
+
 _NEUTRAL: Final = 0
 """Slot of every factor that is not known: it says nothing and learns nothing."""
 
@@ -63,6 +68,8 @@ class ModelSettings:
         Variance of the sum of all factors' log odds before anything is known; divided among them, however many there are.
     first_weight : float
         Weight of a clock's first row.
+    event_weight : float
+        Weight of a row of an event, as a part of that of the step it falls in.
     base_prior : (float, float)
         Breaches and clocks that a base rate starts from.
     most_factors : int
@@ -73,16 +80,33 @@ class ModelSettings:
     factor_half_life: float = 6_000.0
     doubt: float = 2.0
     first_weight: float = 0.5
+    event_weight: float = 0.3
     base_prior: tuple[float, float] = (1.0, 2.0)
     most_factors: int = 100_000
 
 
 class Row(NamedTuple):
-    """What a clock looked like when it reached a step: learned from once its outcome is known."""
+    """What a clock looked like at a step or an event: learned from once its outcome is known.
 
-    step: int
+    Attributes
+    ----------
+    place : int
+        See :func:`place_of`.
+    """
+
+    place: int
     slots: Slots
-    at_event: bool = False
+
+
+def place_of(share: float, *, at_event: bool) -> int:
+    """Return which base rate applies at a consumed share (0 to 1) of the target.
+
+    Steps are 0 to 19. Events are 20 before anything is consumed, then 21 to 40 by 5 %.
+    """
+    step = min(max(int(share * STEPS + 1e-9), 0), STEPS - 1)
+    if not at_event:
+        return step
+    return STEPS + 1 + step if share > 0 else STEPS
 
 
 class Effect(NamedTuple):
@@ -102,9 +126,11 @@ class BreachModel:
         """Verdicts learned, by :class:`Pace`."""
         self._base_decay = 0.5 ** (1 / self.settings.base_half_life)
         self._decay = 0.5 ** (1 / self.settings.factor_half_life)
-        self._weights = [self.settings.first_weight / (1 + step) for step in range(STEPS)]
-        self._breaches = np.zeros((2, 2 * STEPS + 1))
-        self._clocks = np.zeros((2, 2 * STEPS + 1))
+        at_steps = [self.settings.first_weight / (1 + step) for step in range(STEPS)]
+        at_events = [weight * self.settings.event_weight for weight in (at_steps[0], *at_steps)]
+        self._weights = at_steps + at_events
+        self._breaches = np.zeros((2, _PLACES))
+        self._clocks = np.zeros((2, _PLACES))
         self._slot_of: dict[Factor, int] = {}
         self._size = 1
         self._mean = np.zeros((2, _FIRST_CAPACITY))
@@ -146,12 +172,12 @@ class BreachModel:
     def log_odds(self, share: float, slots: Slots, *, at_event: bool = False) -> float:
         """Return the log odds of a breach at a consumed share (0 to 1) of the target."""
         if not len(slots):
-            return float(self._base_at(share, at_event).mean())
+            return float(self._base_at(share, at_event=at_event).mean())
         left = self._decays(slots)
         mean = (self._mean[:, slots] * left).sum(axis=1)
         doubt = (1 - (1 - self._doubt[:, slots]) * left).mean(axis=1) * self.settings.doubt
         # What is not known pulls towards the base: the expectation over the posterior is less sure than its mean.
-        return float((self._base_at(share, at_event) + mean / np.sqrt(1 + pi / 8 * doubt)).mean())
+        return float((self._base_at(share, at_event=at_event) + mean / np.sqrt(1 + pi / 8 * doubt)).mean())
 
     def log_odds_of_many(
         self, shares: NDArray[np.float64], slots: NDArray[np.int32], used: NDArray[np.int32]
@@ -182,9 +208,9 @@ class BreachModel:
             total += base + mean[pace][slots].sum(axis=1) / np.sqrt(1 + pi / 8 * doubt)
         return total / len(Pace)
 
-    def base_rate(self, share: float) -> float:
+    def base_rate(self, share: float, *, at_event: bool = False) -> float:
         """Return the breach probability of a clock at a consumed share of which nothing else is known."""
-        return probability_of(float(self._base_at(share).mean()))
+        return probability_of(float(self._base_at(share, at_event=at_event).mean()))
 
     def effects(self, factors: Sequence[Factor], slots: Slots) -> list[Effect]:
         """Return what each factor says, the strongest first."""
@@ -210,16 +236,14 @@ class BreachModel:
             self._base_logits = np.log(rate / (1 - rate))
         return self._base_logits
 
-    def _base_at(self, share: float, at_event: bool = False) -> NDArray[np.float64]:
+    def _base_at(self, share: float, *, at_event: bool) -> NDArray[np.float64]:
         logits = self._logits()
-        if at_event:
-            return logits[:, STEPS + event_step_of(share)]
-        position = min(max(share * STEPS, 0.0), STEPS - 1)
-        step = min(int(position + 1e-9), STEPS - 1)
-        fraction = max(0.0, position - step)
-        if fraction <= 1e-9 or step == STEPS - 1:
-            return logits[:, step]
-        return logits[:, step] * (1 - fraction) + logits[:, step + 1] * fraction
+        place = place_of(share, at_event=at_event)
+        # A clock scored between two steps, without an event, is between their base rates.
+        fraction = 0.0 if at_event or place == STEPS - 1 else share * STEPS - place
+        if fraction <= 1e-9:
+            return logits[:, place]
+        return logits[:, place] * (1 - fraction) + logits[:, place + 1] * fraction
 
     # --- learning ---
 
@@ -233,24 +257,24 @@ class BreachModel:
         now = self.verdicts[pace]
         mean, doubts, learned_at = self._mean[pace], self._doubt[pace], self._learned_at[pace]
         base = self._logits()[pace]
-        for step, slots, at_event in rows:
+        for place, slots in rows:
             if not len(slots):
                 continue
-            weight = self._weights[step - 1 if at_event and step else step] * (EVW if at_event else 1)
+            weight = self._weights[place]
             prior = self.settings.doubt / len(slots)
             left = self._decay ** (now - learned_at[slots])
             means = mean[slots] * left
             variances = prior * (1 - (1 - doubts[slots]) * left)
-            chance = probability_of(float(base[step + STEPS * at_event]) + float(means.sum()))
+            chance = probability_of(float(base[place]) + float(means.sum()))
             curvature = weight * chance * (1 - chance)
             scale = 1 + curvature * float(variances.sum())
             mean[slots] = means + variances * (weight * (breached - chance) / scale)
             doubts[slots] = (variances - variances * variances * (curvature / scale)) / prior
             learned_at[slots] = now
         mean[_NEUTRAL], doubts[_NEUTRAL] = 0.0, 1.0
-        steps = sorted({row.step + STEPS * row.at_event for row in rows})
-        self._breaches[pace, steps] += breached
-        self._clocks[pace, steps] += 1
+        places = sorted({row.place for row in rows})  # each once: many events in one place are one clock
+        self._breaches[pace, places] += breached
+        self._clocks[pace, places] += 1
         self._breaches[pace] *= self._base_decay
         self._clocks[pace] *= self._base_decay
         self._base_logits = None
@@ -315,11 +339,6 @@ class BreachModel:
             for column, fill in zip(columns, (0.0, 1.0, 0.0), strict=True)
         )
         return model
-
-
-def event_step_of(share: float) -> int:
-    """Return the place of an event in the base rates of events: 0 before anything is consumed, then by 5 %."""
-    return min(int(share * STEPS + 1e-9), STEPS - 1) + 1 if share > 0 else 0
 
 
 def probability_of(log_odds: float) -> float:

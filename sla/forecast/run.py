@@ -189,9 +189,7 @@ class PredictionRun:
         outcome = {Result.MET: False, Result.BREACHED: True}.get(result)
         self._conclude(ticket_id, clock, outcome, decided_at_ms, at_ms)
 
-    def _conclude(
-        self, ticket_id: str, clock: Clock, breached: bool | None, decided_at_ms: int, known_ms: int
-    ) -> None:
+    def _conclude(self, ticket_id: str, clock: Clock, breached: bool | None, decided_at_ms: int, known_ms: int) -> None:
         clock_id = self._drop(ticket_id, clock.target_id, clock.cycle)
         if breached:
             known_ms = decided_at_ms + self._settle_ms

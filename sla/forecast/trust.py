@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import sqrt
 from typing import Final
 
 FEWEST_VERDICTS: Final = 200
 """Verdicts past their deadline before a model is trusted: before, only the quickly solved have told their outcome."""
 
 LEAST_PRECISION: Final = 0.6
-"""Share of recent pages that came true, below which trust is lost."""
+"""Share of recent pages that has to come true. Trust is lost when it is below this beyond chance, and returns when it is
+back: a model at the edge must not come and go."""
 
-PRECISION_TO_RETURN: Final = 0.65
-"""And from which it returns: a model at the edge must not come and go."""
+_BEYOND_CHANCE: Final = 1.645
+"""Standard deviations: one time in twenty by chance."""
 
 _PAGES_TO_JUDGE: Final = 20.0
 """Weighted pages before their precision means anything."""
@@ -86,8 +88,13 @@ class TrustGate:
         self._pages = self._pages * self._decay + 1
         self._true_pages = self._true_pages * self._decay + breached
         precision = self._precision()
-        if precision is not None:
-            self._is_imprecise = precision < (PRECISION_TO_RETURN if self._is_imprecise else LEAST_PRECISION)
+        if precision is None:
+            return
+        if self._is_imprecise:
+            self._is_imprecise = precision < LEAST_PRECISION
+        else:
+            chance = _BEYOND_CHANCE * sqrt(LEAST_PRECISION * (1 - LEAST_PRECISION) / self._pages)
+            self._is_imprecise = precision < LEAST_PRECISION - chance
 
     def state(self) -> Trust:
         """Return whether the model may page."""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sla import clock as clocks
 from sla.attribution import Mode, _plain_shares, _summed_shares, shares_of, spans_of
 from sla.events import TicketEvent
+from sla.fold import add_event
 from sla.register import Register
-from sla.ticket import Ticket, add_event, new_ticket
+from sla.ticket import Ticket, new_ticket
 from sla.units import DAY_MS
 from tests.property.strategies import FIRST_MONDAY_MS, TICKET_DAYS, registers, ticket_histories
 

@@ -12,9 +12,10 @@ from sla import clock as clocks
 from sla.attribution import Mode, attributed, endangered, shares_of, spans_of
 from sla.contract import ContractType, OnChange, PartyRules, Reopen, Target
 from sla.events import TicketEvent
+from sla.fold import add_event
 from sla.outcome import Share
 from sla.register import Register
-from sla.ticket import Ticket, add_event, new_ticket
+from sla.ticket import Ticket, new_ticket
 from sla.units import HOUR_MS, MINUTE_MS
 from tests.support.domain import OFFICE, SETTLE_MS, at, by_priority, condition, event, register, target
 

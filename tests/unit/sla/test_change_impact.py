@@ -10,8 +10,9 @@ import pytest
 from sla.change_impact import Effect, TicketImpact, impact_on
 from sla.contract import OnChange
 from sla.events import TicketEvent
+from sla.fold import add_event
 from sla.register import Register
-from sla.ticket import add_event, new_ticket
+from sla.ticket import new_ticket
 from tests.support.domain import SETTLE_MS, Monitor, at, by_priority, event, register, target
 
 CREATED = event("created", "mon 09:00")

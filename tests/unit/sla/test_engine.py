@@ -9,10 +9,11 @@ from sla.clock import Clock
 from sla.contract import Reopen
 from sla.engine import SWEEP_LIMIT, EngineLimits, TicketEngine
 from sla.events import LATEST_EVENT_MS, Reason, TicketEvent
+from sla.fold import refold
 from sla.outcome import AlertKind, AlertState, Result
 from sla.register import Register
 from sla.row import RowFormatError, decode_row
-from sla.ticket import Ticket, refold
+from sla.ticket import Ticket
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.domain import OFFICE, SETTLE_MS, Monitor, at, by_priority, event, register, target
 

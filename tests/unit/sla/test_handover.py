@@ -10,8 +10,9 @@ import pytest
 from sla.clock import Clock, Phase
 from sla.contract import NEVER_HOLDS, OnChange, Reopen
 from sla.events import TicketEvent
+from sla.fold import add_event, pass_time
 from sla.register import Register
-from sla.ticket import Ticket, add_event, new_ticket, pass_time
+from sla.ticket import Ticket, new_ticket
 from sla.units import HOUR_MS, NEVER
 from tests.support.domain import at, condition, event, register, target
 

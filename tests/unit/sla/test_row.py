@@ -7,6 +7,7 @@ from zlib import crc32
 import pytest
 
 from sla.clock import AT_RISK_FIRING, BREACHED_FIRING, Published
+from sla.fold import add_event
 from sla.history import History
 from sla.row import (
     AT_RISK_BIT,
@@ -20,7 +21,7 @@ from sla.row import (
     due_of,
     encode_row,
 )
-from sla.ticket import Ticket, add_event, new_ticket
+from sla.ticket import Ticket, new_ticket
 from sla.units import NEVER
 from tests.support.domain import event, register, target
 

@@ -12,8 +12,9 @@ from sla.clock import Clock, Phase
 from sla.contract import NEVER_HOLDS, OnChange, Reopen, Target
 from sla.errors import ContractError
 from sla.events import TicketEvent
+from sla.fold import add_event, refold
 from sla.outcome import Result
-from sla.ticket import Ticket, add_event, new_ticket, refold
+from sla.ticket import Ticket, new_ticket
 from sla.units import HOUR_MS, MINUTE_MS, NEVER
 from tests.support.domain import OFFICE, SETTLE_MS, Monitor, any_of, at, condition, event, register, shown, target
 

@@ -9,8 +9,9 @@ import pytest
 from sla.clock import Clock, Phase, Published
 from sla.contract import OnChange, Reopen, Target
 from sla.events import TicketEvent
+from sla.fold import Added, add_event, refold
 from sla.register import Register
-from sla.ticket import Added, Ticket, add_event, new_ticket, refold
+from sla.ticket import Ticket, new_ticket
 from sla.units import HOUR_MS, NEVER
 from tests.support.domain import any_of, at, by_priority, condition, event, register, target
 
