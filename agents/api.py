@@ -19,6 +19,7 @@ from agents.peers import FORWARDED, PeerError, Peers
 from agents.ticket_processor import TicketProcessor
 from config.settings import EngineSettings
 from sla.contract import Contract, Target
+from sla.duration import format_within
 from sla.errors import UnitError
 from sla.explanation import explain
 from sla.units import NEVER, format_instant, parse_instant
@@ -63,19 +64,24 @@ class Api:
         for runner in self._application.objectives.runners.values():
             assert isinstance(runner.processor, ObjectiveProcessor)
             for state in runner.processor.engine.attainments():
-                objective = state.target.objective
-                assert objective is not None
+                promise, budget = state.promise, state.budget
+                minutes = budget.remaining_minutes
                 found.append(
                     {
-                        "objective": objective.id,
-                        "contract": state.target.contract,
-                        "attain": float(objective.attain),
+                        "objective": promise.id,
+                        "contract": promise.contract,
+                        "attain": float(promise.attain),
                         "window": state.window,
                         "window_start": format_instant(state.window_start_ms) if state.watermark_ms else None,
                         "met": state.met,
                         "breached": state.breached,
                         "attained_ratio": state.attained_ratio,
                         "budget_remaining_ratio": state.budget_remaining_ratio,
+                        "budget_remaining_events": float(budget.remaining_events),
+                        "budget_remaining_minutes": None if minutes is None else float(minutes),
+                        "budget_is_estimated": budget.is_estimated,
+                        "burn_rates": state.burn_rates,
+                        "burning": sorted(severity.value for severity in state.burning),
                         "coverage_ratio": state.coverage_ratio,
                         "watermark": None if state.watermark_ms is None else format_instant(state.watermark_ms),
                     }
@@ -203,7 +209,8 @@ def _target_document(target: Target) -> dict[str, Any]:
         "effective_from": format_instant(target.effective_from_ms),
         "effective_until": None if target.effective_until_ms == NEVER else format_instant(target.effective_until_ms),
         "applies_to": {name: sorted(values) for name, values in target.applies_to},
-        "target_seconds": target.within.duration_ms / 1000,
+        "within": format_within(target.within),
+        "target_seconds": target.within.duration_ms / 1000 if target.rule is None else None,
         "time": target.within.base.value,
         "calendar": target.calendar,
         "objective": None if objective is None else {"id": objective.id, "attain": float(objective.attain)},

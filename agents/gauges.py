@@ -139,14 +139,20 @@ class Gauges:
         place = (topic, str(partition))
         metrics.state_rows.labels(topic=topic, partition=partition).set(len(engine))
         for state in engine.attainments():
-            target = state.target
-            assert target.objective is not None
-            of = (target.contract, target.objective.id)
-            self._set(metrics.objective_target_ratio, (*of, *place), float(target.objective.attain))
+            promise, budget = state.promise, state.budget
+            of = (promise.contract, promise.id)
+            self._set(metrics.objective_target_ratio, (*of, *place), float(promise.attain))
             self._set(metrics.objective_attainment_ratio, (*of, state.window, *place), state.attained_ratio)
             self._set(metrics.objective_events, (*of, Result.MET.value, *place), state.met)
             self._set(metrics.objective_events, (*of, Result.BREACHED.value, *place), state.breached)
             self._set(metrics.error_budget_remaining_ratio, (*of, *place), state.budget_remaining_ratio)
+            self._set(metrics.error_budget_remaining_events, (*of, *place), float(budget.remaining_events))
+            minutes = budget.remaining_minutes
+            self._set(
+                metrics.error_budget_remaining_seconds, (*of, *place), None if minutes is None else 60 * float(minutes)
+            )
+            for window, rate in state.burn_rates.items():
+                self._set(metrics.objective_burn_rate_ratio, (*of, window, *place), rate)
             self._set(metrics.objective_coverage_ratio, (*of, *place), state.coverage_ratio)
             watermark_ms = state.watermark_ms
             watermark_seconds = None if watermark_ms is None else watermark_ms / 1000

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.observer import RecordObserver
+from config.burn_policy import load_burn_policy
 from config.settings import EngineSettings
 from export.catalogue import EventResult
 from sla.contract_watch import ContractWatch
@@ -18,7 +19,7 @@ from streams.dead_letters import dead_letter
 from streams.processor import StepResult
 from streams.rollups import Counted, Progress, decode_rollup
 from streams.state_rows import Output, Position, provenance_of
-from streams.topics import ALERTS, DEAD_LETTERS, ROLLUPS, TICKETS, Topics
+from streams.topics import ALERTS, DEAD_LETTERS, ROLLUPS, TICKETS, UPTIME, Topics
 
 _UNPROVEN = Rejected(Reason.MALFORMED, "a rollup without the headers that say which step made it")
 
@@ -37,20 +38,22 @@ class ObjectiveProcessor:
         self._alerts = topics.name(ALERTS)
         self._alert_partitions = topics[ALERTS].partitions
         self._dead_letters = topics.name(DEAD_LETTERS)
-        tickets = topics[TICKETS]
-        self._sources = frozenset(f"{tickets.name}/{number}" for number in range(tickets.partitions))
+        self._sources = _partitions_of(topics, TICKETS)
+        self._uptime_sources = _partitions_of(topics, UPTIME)
+        self._policy = load_burn_policy(engine.burn_policy_file)
+        self._settle_ms = int(engine.settle_seconds * 1000)
         self._retention_ms = int(engine.retention_days * DAY_MS) + 7 * DAY_MS
         self._notice_ms = int(engine.contract_notice_days * DAY_MS)
         self._partitions = topics[ROLLUPS].partitions
         self._observer = observer
         self._ordinals: dict[str, int] = {}
         self._outputs: list[Output] = []
-        self.engine = ObjectiveEngine(Register(), self._sources, self._retention_ms)
+        self.engine = self._new_engine(Register())
         self.contracts = self._new_watch()
 
     def restore(self, rows: Mapping[bytes, bytes], position: Position, view: Any) -> None:
         """Take over restored rows."""
-        self.engine = ObjectiveEngine(view.register, self._sources, self._retention_ms)
+        self.engine = self._new_engine(view.register)
         self.engine.load(rows.items())
         self.contracts = self._new_watch()
         self.contracts.load(rows.items())
@@ -90,7 +93,14 @@ class ObjectiveProcessor:
             match rollup:
                 case Counted():
                     engine.count(
-                        rollup.target, rollup.minute_ms, source, rollup.met, rollup.breached, is_delta=rollup.is_delta
+                        rollup.target,
+                        rollup.minute_ms,
+                        source,
+                        rollup.met,
+                        rollup.breached,
+                        is_delta=rollup.is_delta,
+                        known_minutes=rollup.known_minutes,
+                        expected_minutes=rollup.expected_minutes,
                     )
                     applied += 1
                 case Progress():
@@ -126,6 +136,16 @@ class ObjectiveProcessor:
             outputs.append(Output(self._alerts, partition_of(key, self._alert_partitions), key, encode_alert(alert)))
         return StepResult(outcome.rows, outputs)
 
+    def _new_engine(self, register: Register) -> ObjectiveEngine:
+        return ObjectiveEngine(
+            register,
+            self._sources,
+            self._retention_ms,
+            policy=self._policy,
+            uptime_sources=self._uptime_sources,
+            settle_ms=self._settle_ms,
+        )
+
     def _new_watch(self) -> ContractWatch:
         return ContractWatch(
             lambda contract_id: partition_of(contract_id.encode(), self._partitions) == self.partition, self._notice_ms
@@ -137,3 +157,8 @@ class ObjectiveProcessor:
         self._outputs.append(
             dead_letter(self._dead_letters, rejected, record, topic=self._source, partition=self.partition)
         )
+
+
+def _partitions_of(topics: Topics, logical: str) -> frozenset[str]:
+    topic = topics[logical]
+    return frozenset(f"{topic.name}/{number}" for number in range(topic.partitions))

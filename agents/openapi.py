@@ -13,6 +13,7 @@ Schema = dict[str, Any]
 _TEXT: Final[Schema] = {"type": "string"}
 _NUMBER: Final[Schema] = {"type": "number"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_WITHIN: Final[Schema] = {"type": "string", "description": "as contracts write it: 4bh, 2bd eod, by last_day at 17:00"}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _INSTANT: Final[Schema] = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC, milliseconds"}
 _SECONDS_BY_PARTY: Final[Schema] = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}}
@@ -60,6 +61,11 @@ SCHEMAS: Final[dict[str, Schema]] = {
         breached=_COUNT,
         attained_ratio=_nullable(_NUMBER),
         budget_remaining_ratio=_nullable(_NUMBER),
+        budget_remaining_events=_NUMBER,
+        budget_remaining_minutes=_nullable(_NUMBER),
+        budget_is_estimated={"type": "boolean"},
+        burn_rates={"type": "object", "additionalProperties": _NUMBER},
+        burning={"type": "array", "items": {"enum": ["page", "ticket"]}},
         coverage_ratio=_NUMBER,
         watermark=_nullable(_INSTANT),
     ),
@@ -88,7 +94,11 @@ SCHEMAS: Final[dict[str, Schema]] = {
         effective_from=_INSTANT,
         effective_until=_nullable(_INSTANT),
         applies_to={"type": "object", "additionalProperties": _list(_TEXT)},
-        target_seconds=_NUMBER,
+        within=_WITHIN,
+        target_seconds={
+            **_nullable(_NUMBER),
+            "description": "null where each clock has its own: business days, close of business, dates",
+        },
         time=_one_of(*(base.value for base in TimeBase)),
         calendar=_TEXT,
         objective={"anyOf": [_object("Share that must be met.", id=_TEXT, attain=_NUMBER), {"type": "null"}]},
@@ -139,6 +149,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         stop=_nullable(_INSTANT),
         time=_one_of(*(base.value for base in TimeBase)),
         calendar=_TEXT,
+        within=_WITHIN,
         target_seconds=_NUMBER,
         consumed_seconds=_NUMBER,
         elapsed_seconds=_NUMBER,

@@ -110,7 +110,12 @@ class UptimeProcessor:
         self.wants_newest_register = False
 
     def read(self, records: Sequence[Any], start: int) -> int:
-        """Apply records until the step is full, more is due than it may hold, or a service is unknown."""
+        """Apply records until the step is full, more is due than it may hold, or a service is unknown.
+
+        While :attr:`wants_newest_register` is set nothing is read.
+        """
+        if self.wants_newest_register:
+            return start  # not before somebody has looked
         heartbeats = applied = size = 0
         index, count = start, len(records)
         engine = self.engine

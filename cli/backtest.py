@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.table import Column, Table
 
+from cli.backtest_predictions import Calibration, Policies, PredictionReport, Predictions, WarmUp
 from cli.console import console as make_console
 from cli.events import Columns, Constants, Mapping, SkipFaults, Timezone, instant_of, progress_bar, read_events
 from cli.lines import write_lines
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from config.loader import Agreements
-    from sla.backtest import Backtest, OpenClock
+    from sla.backtest import Backtest, BacktestObserver, OpenClock
     from sla.engine import EngineLimits
     from sla.outcome import Verdict
     from sla.register import Register
@@ -72,6 +73,10 @@ def backtest(
         Path | None,
         typer.Option(dir_okay=False, help="File for one JSON line per change of a burn-rate alert; - as above."),
     ] = None,
+    predictions: Predictions = None,
+    policy: Policies = None,
+    calibration: Calibration = None,
+    warm_up: WarmUp = "40%",
     until: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="It is this instant: later events are left out.")
     ] = None,
@@ -87,6 +92,9 @@ def backtest(
     outcome `open` as of the end. --uptime: writes one JSON line per change of a burn-rate alert, `firing` or
     `resolved`, with the budget at that instant; availability objectives are judged every minute by the requests
     counted. The end is --until, or the newest event.
+
+    --predictions: also writes the breach probability of every clock, made with the past only, at each of its events and
+    at 0, 25, 50, 75 and 90 % of its target, and prints how good they were. --policy compares when to page.
     """
     from cli.contracts import read_agreements
     from config.settings import load_settings
@@ -94,14 +102,19 @@ def backtest(
     from sources.faults import SourceError
 
     until_ms = None if until is None else instant_of(until, "--until")
-    _require_pairs(events, out, uptime, alerts)
+    report = PredictionReport.asked_for(predictions, policy, calibration, warm_up)
+    if report is not None and events is None:
+        typer.echo("--predictions, --policy and --calibration need --events", err=True)
+        raise typer.Exit(2)
+    if report is None or out is not None:
+        _require_pairs(events, out, uptime, alerts)
     engine = load_settings().engine
     register = register_of(read_agreements(contracts))
     if uptime is not None:
         from cli.backtest_uptime import backtest_uptime
 
         backtest_uptime(uptime, register, alerts, until_ms)
-    if events is None or out is None:
+    if events is None:
         return
     reading = read_events(events, mapping, columns, timezone, constants, skip_faults=skip_faults)
     if not reading.events:
@@ -127,13 +140,17 @@ def backtest(
                 until_ms=until_ms,
                 largest_event_bytes=engine.largest_event_bytes,
                 tell=tell,
+                observe=None if report is None else report.observe,
             )
         except BacktestError as error:
             console.print(str(error), markup=False, highlight=False)
             raise typer.Exit(1) from error
-    records = list(run.records())
-    write_lines(out, map(line_of, records))
-    _summarise(make_console(stderr=out == _STDOUT), records, run)
+    if out is not None:
+        records = list(run.records())
+        write_lines(out, map(line_of, records))
+        _summarise(make_console(stderr=out == _STDOUT), records, run)
+    if report is not None:
+        report.finish(run.now_ms, make_console(stderr=_STDOUT in {out, predictions}))
     if run.first_rejected is not None:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(run.rejected.items()))
         console.print(f"events refused: {counts}; the first: {run.first_rejected.detail}", markup=False)
@@ -191,6 +208,7 @@ def run_backtest(
     until_ms: int | None = None,
     largest_event_bytes: int = 65_536,
     tell: Callable[[int, int], None] | None = None,
+    observe: Callable[[Backtest, Register, EngineLimits], BacktestObserver] | None = None,
 ) -> Backtest:
     """Run events through an engine as the player sends them and a worker reads them, records of the topic included.
 
@@ -202,6 +220,8 @@ def run_backtest(
         The end; None: the newest event.
     tell : callable, optional
         Is told, now and then, how many events were taken and which instant was reached.
+    observe : callable, optional
+        Is given the run, its register and its limits, and returns who looks on.
 
     Raises
     ------
@@ -215,6 +235,8 @@ def run_backtest(
     from streams.codecs import decode_ticket
 
     run = Backtest(register, limits)
+    if observe is not None:
+        run.observer = observe(run, register, limits)
     taken = 0
     for item in schedule(events, heartbeat_every_ms=HEARTBEAT_EVERY_MS_AT_FULL_SPEED, until_ms=until_ms):
         if isinstance(item, Beat):

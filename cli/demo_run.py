@@ -290,7 +290,7 @@ async def _ask(session: aiohttp.ClientSession, parts: _Parts, seen: Seen) -> Non
 
 
 async def _json(session: aiohttp.ClientSession, url: str) -> Any:
-    async with session.get(url) as response:
+    async with session.get(url, raise_for_status=True) as response:
         return await response.json()
 
 

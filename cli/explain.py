@@ -186,12 +186,12 @@ def _show_clock(console: Console, clock: dict[str, Any], zone: ZoneInfo, *, wind
     counts = "elapsed time" if clock["time"] == "elapsed" else f"hours of {clock['calendar']}"
     outcome = clock["outcome"] if clock["outcome"] != "open" else f"open, {clock['phase']}"
     instants = ", ".join(f"{name} {_instant(clock[name], zone)}" for name in ("start", "deadline", "stop"))
-    target = _hms(clock["target_seconds"])
+    allowed = _hms(clock["target_seconds"])
     agreement = f"{escape(clock['contract'])} ({clock['contract_type']}) revision {clock['revision']}"
     lines = [
         f"[bold]{escape(clock['clock_id'])}[/] [{colour}]{outcome}[/]",
-        f"{escape(clock['metric'])} within {target} ({escape(counts)}), {agreement}",
-        f"{instants}; consumed {_hms(clock['consumed_seconds'])} of {target}",
+        f"{escape(clock['metric'])} {escape(_promise(clock['within']))} ({escape(counts)}), {agreement}",
+        f"{instants}; consumed {_hms(clock['consumed_seconds'])} of {allowed}",
     ]
     if clock["endangers"]:
         endangered = ", ".join(f"{sla['clock_id']} of {sla['contract']}" for sla in clock["endangers"])
@@ -211,11 +211,15 @@ def _show_clock(console: Console, clock: dict[str, Any], zone: ZoneInfo, *, wind
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
+    terms: tuple[str, int] | None = None
     for row in clock["timeline"] if windows else _merged(clock["timeline"]):
+        before, terms = terms, (row["target"], row["revision"])
+        # Time alone brings a revision into force; an event that brings one is told as the event.
+        is_handed_over = before not in {None, terms} and row["from"] != row["event_at"]
         table.add_row(
             _instant(row["from"], zone),
             _instant(row["until"], zone),
-            escape(_event(row)),
+            f"revision {row['revision']} in force" if is_handed_over else escape(_event(row)),
             escape(row["detail"]),
             escape(row["party"]),
             _hms(row["counted_seconds"]) if row["why"] in _RUNNING else "-",
@@ -225,6 +229,10 @@ def _show_clock(console: Console, clock: dict[str, Any], zone: ZoneInfo, *, wind
         )
     console.print(table)
     console.print(_parties_line(clock), highlight=False, soft_wrap=True)
+
+
+def _promise(within: str) -> str:
+    return within if within.startswith("by ") else f"within {within}"
 
 
 def _merged(timeline: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

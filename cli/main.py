@@ -27,6 +27,7 @@ from cli import (
     demo,
     events,
     events_map,
+    events_probe,
     events_receive,
     events_schema,
     explain,
@@ -72,6 +73,7 @@ events.app.command("schema")(events_schema.schema)
 events.app.command("asyncapi")(events_schema.asyncapi)
 events.app.command("map")(events_map.map_files)
 events.app.command("check")(events_map.check)
+events.app.command("probe")(events_probe.probe)
 events.app.command("receive")(events_receive.receive)
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.explain)

@@ -170,6 +170,23 @@ ERROR_BUDGET_REMAINING_RATIO = GaugeSpec(
     (*_OBJECTIVE, *_PARTITION),
     "ratio",
 )
+ERROR_BUDGET_REMAINING_EVENTS = GaugeSpec(
+    "sla_error_budget_remaining_events",
+    "Bad events that the current window still allows; negative when overspent.",
+    (*_OBJECTIVE, *_PARTITION),
+)
+ERROR_BUDGET_REMAINING_SECONDS = GaugeSpec(
+    "sla_error_budget_remaining_seconds",
+    "The error budget that is left as time in which everything may fail; negative when overspent.",
+    (*_OBJECTIVE, *_PARTITION),
+    "seconds",
+)
+OBJECTIVE_BURN_RATE_RATIO = GaugeSpec(
+    "sla_objective_burn_rate_ratio",
+    "Error budget spent within the window before now, in multiples of what would just use it up: 1 is on course.",
+    (*_OBJECTIVE, "window", *_PARTITION),
+    "ratio",
+)
 OBJECTIVE_COVERAGE_RATIO = GaugeSpec(
     "sla_objective_coverage_ratio",
     "Share of the current window that has been observed.",

@@ -53,6 +53,9 @@ class Metrics:
         self.objective_attainment_ratio = self._gauge(catalogue.OBJECTIVE_ATTAINMENT_RATIO)
         self.objective_events = self._gauge(catalogue.OBJECTIVE_EVENTS)
         self.error_budget_remaining_ratio = self._gauge(catalogue.ERROR_BUDGET_REMAINING_RATIO)
+        self.error_budget_remaining_events = self._gauge(catalogue.ERROR_BUDGET_REMAINING_EVENTS)
+        self.error_budget_remaining_seconds = self._gauge(catalogue.ERROR_BUDGET_REMAINING_SECONDS)
+        self.objective_burn_rate_ratio = self._gauge(catalogue.OBJECTIVE_BURN_RATE_RATIO)
         self.objective_coverage_ratio = self._gauge(catalogue.OBJECTIVE_COVERAGE_RATIO)
         self.objective_watermark_timestamp_seconds = self._gauge(catalogue.OBJECTIVE_WATERMARK_TIMESTAMP_SECONDS)
 

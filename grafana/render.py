@@ -9,15 +9,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, heatmap, prometheus, stat, statetimeline, table
-from grafana_foundation_sdk.builders import timeseries as lines
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import common as common_model
-from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models import heatmap as heatmap_model
-from grafana_foundation_sdk.models import prometheus as prometheus_model
-
 from grafana.model import DATASOURCE, TAG, Annotation, Board, Colour, Kind, Link, Panel, Query, Variable
+from grafana.sdk import (
+    JSONEncoder,
+    bargauge,
+    common,
+    common_model,
+    dashboard,
+    dashboard_model,
+    heatmap,
+    heatmap_model,
+    prometheus,
+    prometheus_model,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 
 GRID_WIDTH = 24
 _SOURCE = common_model.DataSourceRef(type_val="prometheus", uid=DATASOURCE)
@@ -36,7 +44,7 @@ def document(board: Board) -> dict[str, Any]:
         .description(board.question)
         .tags([TAG])
         .timezone("browser")
-        .tooltip(model.DashboardCursorSync.CROSSHAIR)
+        .tooltip(dashboard_model.DashboardCursorSync.CROSSHAIR)
         .refresh("30s")
         .time(board.since, "now")
         .readonly()
@@ -48,7 +56,7 @@ def document(board: Board) -> dict[str, Any]:
         )
         .link(
             dashboard.DashboardLink("Boards")
-            .type(model.DashboardLinkType.DASHBOARDS)
+            .type(dashboard_model.DashboardLinkType.DASHBOARDS)
             .tags([TAG])
             .tooltip("All boards of slawatch, at the same time and with the same choices")
             .include_vars(True)
@@ -72,11 +80,11 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
         .datasource(_SOURCE)
         .query({"query": variable.query, "refId": variable.name, "qryType": 5})
         .definition(variable.query)
-        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+        .refresh(dashboard_model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard_model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
         .multi(variable.multiple)
         .include_all(True)
-        .current(model.VariableOption(selected=True, text="All", value="$__all"))
+        .current(dashboard_model.VariableOption(selected=True, text="All", value="$__all"))
     )
     return builder if variable.all_value is None else builder.all_value(variable.all_value)
 
@@ -105,14 +113,14 @@ def _place(builder: dashboard.Dashboard, board: Board) -> None:
     for row in board.rows:
         number += 1
         heading = dashboard.Row(row.title).id(number).collapsed(row.collapsed)
-        heading.grid_pos(model.GridPos(h=1, w=GRID_WIDTH, x=0, y=top))
+        heading.grid_pos(dashboard_model.GridPos(h=1, w=GRID_WIDTH, x=0, y=top))
         top += 1
         left, height, below = 0, 0, []
         for panel in row.panels:
             number += 1
             if left + panel.width > GRID_WIDTH:
                 top, left, height = top + height, 0, 0
-            place = model.GridPos(h=panel.height, w=panel.width, x=left, y=top)
+            place = dashboard_model.GridPos(h=panel.height, w=panel.width, x=left, y=top)
             below.append(_panel(panel).id(number).grid_pos(place))
             left, height = left + panel.width, max(height, panel.height)
         top += height
@@ -192,7 +200,7 @@ def _of_kind(panel: Panel) -> Any:
 
 def _lines(panel: Panel) -> Any:
     builder = (
-        lines.Panel()
+        timeseries.Panel()
         .legend(
             common.VizLegendOptions()
             .show_legend(True)
@@ -209,7 +217,7 @@ def _lines(panel: Panel) -> Any:
         .fill_opacity(30 if panel.stacked else 8)
         .show_points(common_model.VisibilityMode.NEVER)
         .span_nulls(False)
-        .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(dashboard.FieldColor().mode(dashboard_model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     )
     if panel.stacked:
         builder.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))
@@ -235,17 +243,17 @@ def _query(panel: Panel, query: Query, ref_id: str) -> prometheus.Dataquery:
 def _thresholds(steps: tuple[tuple[float | None, Colour], ...]) -> dashboard.ThresholdsConfig:
     return (
         dashboard.ThresholdsConfig()
-        .mode(model.ThresholdsMode.ABSOLUTE)
-        .steps([model.Threshold(value=value, color=colour.value) for value, colour in steps])
+        .mode(dashboard_model.ThresholdsMode.ABSOLUTE)
+        .steps([dashboard_model.Threshold(value=value, color=colour.value) for value, colour in steps])
     )
 
 
 def _mappings(words: dict[int, tuple[str, Colour]]) -> list[Any]:
     options = {
-        str(value): model.ValueMappingResult(text=text, color=colour.value, index=index)
+        str(value): dashboard_model.ValueMappingResult(text=text, color=colour.value, index=index)
         for index, (value, (text, colour)) in enumerate(words.items())
     }
-    return [model.ValueMap(options=options)]
+    return [dashboard_model.ValueMap(options=options)]
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -259,11 +267,11 @@ def _columns(builder: Any, panel: Panel) -> None:
         for number, query in enumerate(panel.queries)
     }
     if several:
-        builder.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+        builder.with_transformation(dashboard_model.DataTransformerConfig(id_val="merge", options={}))
     hidden = {"Time": True, "__name__": True} | dict.fromkeys(panel.hide, True)
     hidden |= {column: True for column, title in names.items() if not title}
     builder.with_transformation(
-        model.DataTransformerConfig(
+        dashboard_model.DataTransformerConfig(
             id_val="organize",
             options={
                 "excludeByName": hidden,
@@ -273,20 +281,22 @@ def _columns(builder: Any, panel: Panel) -> None:
         )
     )
     for query in panel.queries:
-        properties = [model.DynamicConfigValue(id_val="unit", value=query.unit or panel.unit)]
+        properties = [dashboard_model.DynamicConfigValue(id_val="unit", value=query.unit or panel.unit)]
         if query.words:
-            properties.append(model.DynamicConfigValue(id_val="mappings", value=_mappings(query.words)))
+            properties.append(dashboard_model.DynamicConfigValue(id_val="mappings", value=_mappings(query.words)))
         if query.steps:
-            properties.append(model.DynamicConfigValue(id_val="thresholds", value=_thresholds(query.steps).build()))
+            properties.append(
+                dashboard_model.DynamicConfigValue(id_val="thresholds", value=_thresholds(query.steps).build())
+            )
         if query.words or query.steps:
             cell = {"type": "color-text"}
-            properties.append(model.DynamicConfigValue(id_val="custom.cellOptions", value=cell))
+            properties.append(dashboard_model.DynamicConfigValue(id_val="custom.cellOptions", value=cell))
         if query.legend:
             builder.override_by_name(query.legend, properties)
     for link in panel.links:
         for of_row in link.fields.values():
             value = [{"title": link.title, "url": _url(link, "${__data.fields.%s}")}]
-            builder.override_by_name(of_row, [model.DynamicConfigValue(id_val="links", value=value)])
+            builder.override_by_name(of_row, [dashboard_model.DynamicConfigValue(id_val="links", value=value)])
 
 
 def _url(link: Link, label: str) -> str:
@@ -295,4 +305,4 @@ def _url(link: Link, label: str) -> str:
 
 
 def _data_link(link: Link, label: str) -> dashboard.DashboardLink:
-    return dashboard.DashboardLink(link.title).type(model.DashboardLinkType.LINK).url(_url(link, label))
+    return dashboard.DashboardLink(link.title).type(dashboard_model.DashboardLinkType.LINK).url(_url(link, label))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -76,6 +76,16 @@ class OpenClock(msgspec.Struct, frozen=True):
         }
 
 
+class BacktestObserver(Protocol):
+    """Looks on while events are applied; what it asks about tickets is as of the last event announced to it."""
+
+    def pass_until(self, at_ms: int) -> None:
+        """Learn that every event before an instant has been applied."""
+
+    def applied(self, ticket_id: str, event: TicketEvent) -> None:
+        """Learn that an event has been applied to its ticket."""
+
+
 class BacktestError(Exception):
     """A ticket that our own code could not compute."""
 
@@ -92,6 +102,7 @@ class Backtest:
 
     def __init__(self, register: Register, limits: EngineLimits | None = None) -> None:
         self._engine = TicketEngine(register, 0, limits)
+        self.observer: BacktestObserver | None = None
         self._verdicts: dict[ClockKey, Verdict] = {}
         self.rejected: Counter[str] = Counter()
         """Events refused, by reason."""
@@ -112,12 +123,20 @@ class Backtest:
         BacktestError
             If our own code failed on it.
         """
+        if self.observer is not None:
+            self.observer.pass_until(event.at_ms)
         try:
             rejected = self._engine.apply(ticket_id, event)
         except Exception as error:
             raise _failed(ticket_id, error) from error
         if rejected is not None:
             self.reject(rejected)
+        elif self.observer is not None:
+            self.observer.applied(ticket_id, event)
+
+    def ticket(self, ticket_id: str) -> Ticket | None:
+        """Return a ticket in its present state; None if it is not kept."""
+        return self._engine.ticket(ticket_id)
 
     def reject(self, rejected: Rejected) -> None:
         """Count an event that is refused."""

@@ -17,8 +17,9 @@ from sla import clock as clocks
 from sla.attribution import Mode, Span, endangered, shares_of, spans_of
 from sla.clock import Clock, Phase
 from sla.contract import Clause, Condition, Target, TimeBase
+from sla.duration import format_within
 from sla.events import TicketEvent
-from sla.fold import advance
+from sla.fold import advance, pass_time
 from sla.outcome import Share, endangered_document, shares_document
 from sla.register import Register
 from sla.ticket import Ticket, new_ticket
@@ -101,7 +102,13 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class ClockExplanation(msgspec.Struct, frozen=True):
-    """One clock with its timeline, as of an instant."""
+    """One clock with its timeline, as of an instant.
+
+    Attributes
+    ----------
+    target_ms : int
+        What the clock may consume in all: the target's duration, or of business days and dates the time up to them.
+    """
 
     ticket: str
     target: Target
@@ -111,6 +118,7 @@ class ClockExplanation(msgspec.Struct, frozen=True):
     start_ms: int
     deadline_ms: int | None
     stop_ms: int | None
+    target_ms: int
     consumed_ms: int
     elapsed_ms: int
     calendar: str
@@ -141,7 +149,8 @@ class ClockExplanation(msgspec.Struct, frozen=True):
             "stop": _instant(self.stop_ms),
             "time": target.within.base.value,
             "calendar": self.calendar,
-            "target_seconds": target.within.duration_ms / 1000,
+            "within": format_within(target.within),
+            "target_seconds": self.target_ms / 1000,
             "consumed_seconds": self.consumed_ms / 1000,
             "elapsed_seconds": self.elapsed_ms / 1000,
             **shares_document(self.shares),
@@ -179,7 +188,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class _Snapshot(NamedTuple):
-    """The deadlines of a ticket's clocks as they stood after an event."""
+    """The deadlines of a ticket's clocks as they stood from an instant on."""
 
     at_ms: int
     deadlines_ms: Mapping[tuple[str, int], int]
@@ -204,16 +213,32 @@ def explain(
     for event in history:
         if event.at_ms > at_ms:
             break
+        _let_time_pass(ticket, register, event.at_ms, snapshots)
         ticket.history.append(event)
         advance(ticket, event, register)
-        deadlines = {(clock.target_id, clock.cycle): clock.deadline_ms for clock in ticket.clocks}
-        if snapshots and snapshots[-1].at_ms == event.at_ms:
-            snapshots.pop()
-        snapshots.append(_Snapshot(event.at_ms, deadlines))
+        _take_snapshot(ticket, event.at_ms, snapshots)
+    _let_time_pass(ticket, register, at_ms, snapshots)
     explained = (
         _explain_clock(ticket_id, ticket, clock, register, snapshots, at_ms, settle_ms) for clock in ticket.clocks
     )
     return Explanation(ticket_id, at_ms, len(ticket.history), dict(ticket.attributes), tuple(explained))
+
+
+def _let_time_pass(ticket: Ticket, register: Register, until_ms: int, snapshots: list[_Snapshot]) -> None:
+    """Hand clocks over, or terminate them, where a revision lets go of them: no event is needed for that."""
+    if not register.lets_go:
+        return
+    next_ms = pass_time(ticket, register, 0)
+    while next_ms <= until_ms:
+        at_ms, next_ms = next_ms, pass_time(ticket, register, next_ms)
+        _take_snapshot(ticket, at_ms, snapshots)
+
+
+def _take_snapshot(ticket: Ticket, at_ms: int, snapshots: list[_Snapshot]) -> None:
+    deadlines = {(clock.target_id, clock.cycle): clock.deadline_ms for clock in ticket.clocks}
+    if snapshots and snapshots[-1].at_ms == at_ms:
+        snapshots.pop()
+    snapshots.append(_Snapshot(at_ms, deadlines))
 
 
 def _explain_clock(
@@ -237,6 +262,7 @@ def _explain_clock(
         start_ms=clock.start_ms,
         deadline_ms=None if clock.deadline_ms == NEVER else clock.deadline_ms,
         stop_ms=clock.ended_ms,
+        target_ms=clocks.allowance_of(clock, target),
         consumed_ms=clocks.consumed_at(clock, calendar, until_ms),
         elapsed_ms=until_ms - clock.start_ms,
         calendar=target.calendar,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
@@ -78,6 +78,9 @@ class Attainment:
     coverage_ratio : float
         Share of the window, as far as it has passed, that has been observed; before every source partition has
         reported, the share of those that have.
+    burn_rates : dict
+        By window of the burn-rate alerts (``1h``): budget spent in it, in multiples of what would just use it up.
+        Empty without a budget, or without a watermark.
     burning : frozenset of Severity
         At which severities its budget is burning.
     """
@@ -92,6 +95,7 @@ class Attainment:
     budget_remaining_ratio: float | None
     watermark_ms: int | None
     coverage_ratio: float
+    burn_rates: dict[str, float]
     burning: frozenset[Severity]
 
 
@@ -217,6 +221,8 @@ class ObjectiveEngine:
         """Objective and the pairs that fire, by what it is counted as."""
         self._watch = [-1, -1, -1, -1]
         """Since when there is a watermark, and up to where burn rates are judged: of clocks, of availability."""
+        self._attained: dict[str, tuple[object, Attainment]] = {}
+        """What was last told of objectives, with the minute, the promise and the burning it is of."""
         self._outcome = ObjectiveOutcome()
         self._promises = Promises(register)
         self._dirty: set[str] = set()
@@ -263,8 +269,20 @@ class ObjectiveEngine:
         for counted_as in sorted(self._tallies):
             promise = self._in_force(counted_as, marks)
             if promise is not None:
-                found.append(self._attainment(promise, marks[promise.is_availability]))
+                found.append(self._remembered(promise, marks[promise.is_availability]))
         return found
+
+    def _remembered(self, promise: Promise, mark: int | None) -> Attainment:
+        """Return the state of an objective; nothing is added up twice within a minute in which nothing changes."""
+        minute = None if mark is None else mark // MINUTE_MS
+        burning = self._burning.get(promise.counted_as)
+        known = self._attained.get(promise.counted_as)
+        if known is not None and known[0] == (minute, promise, burning):
+            return replace(known[1], watermark_ms=mark)
+        attainment = self._attainment(promise, mark)
+        if mark is not None:
+            self._attained[promise.counted_as] = ((minute, promise, burning), attainment)
+        return attainment
 
     def counts(self, counted_as: str) -> MinuteSums:
         """Return the counts of an objective by minute, over all sources."""
@@ -334,6 +352,7 @@ class ObjectiveEngine:
         if expected_minutes or known_minutes:
             tally.known.put(minute_ms, known_minutes, max(0, expected_minutes - known_minutes))
         self._dirty.add(counted_as)
+        self._attained.pop(counted_as, None)
 
     def progress(self, source: str, now_ms: int) -> None:
         """Take in that a source partition has reported everything up to ``now_ms``."""
@@ -432,8 +451,20 @@ class ObjectiveEngine:
             budget_remaining_ratio=None if remaining is None else float(remaining),
             watermark_ms=mark,
             coverage_ratio=self._coverage_ratio(promise, tally, budget.span.start_ms, mark, observed_from_ms),
+            burn_rates={} if mark is None else self._burn_rates(budget, tally, now_ms),
             burning=frozenset(pair.severity for pair in self._pairs() if pair.name in firing),
         )
+
+    def _burn_rates(self, budget: Budget, tally: _Tally, now_ms: int) -> dict[str, float]:
+        allowed, length_ms = budget.allowed_events, budget.span.length_ms
+        if not allowed:
+            return {}
+        worst = float(length_ms / allowed)
+        return {
+            pair.name: tally.sums(now_ms - pair.long_ms, now_ms).bad * worst / pair.long_ms
+            for pair in self._pairs()
+            if pair.long_ms <= length_ms
+        }
 
     def _observed_from(self, promise: Promise, tally: _Tally) -> int:
         """Return since when events are counted: of clocks since the first watermark or the promise, or the first event.
@@ -468,7 +499,7 @@ class ObjectiveEngine:
         return () if self.policy is None else self.policy.pairs
 
     def _judge_budget(self, promise: Promise, mark: int) -> None:
-        attainment = self._attainment(promise, mark)
+        attainment = self._remembered(promise, mark)
         budget = attainment.budget
         was_firing = promise.counted_as in self._overspent
         limit = SPENT_CLEARS_AT if was_firing else Fraction(1)
@@ -620,6 +651,7 @@ class ObjectiveEngine:
             self._to_seal += [(counted_as, "", PieceKind.KNOWN_HOUR, day) for day in days]
         for counted_as in [name for name, tally in self._tallies.items() if not tally]:
             del self._tallies[counted_as]
+            self._attained.pop(counted_as, None)
 
     def _forget_before(self, counted_as: str, tally: _Tally, horizon_ms: int) -> None:
         rings = [(PieceKind.COUNTS_HOUR, source, ring) for source, ring in tally.by_source.items()]

@@ -17,9 +17,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from sla.adjustment import Adjustment
-from sla.availability import Availability
-from sla.contract import Contract, Target
-from sla.credits import in_force
 from sla.errors import UnitError
 from sla.experience import Experience
 from sla.minute_counts import MinuteColumn
@@ -37,7 +34,8 @@ from sla.report import (
     TrendPoint,
     cause_of,
 )
-from sla.statement import Counting, Promise, Statement, statement_of
+from sla.statement import Counting, Statement, StatementTerms, statement_of
+from sla.statement_terms import terms_of
 from sla.units import MINUTE_MS, datetime_of, ms_of
 from sla.watermelon import watermelon_index
 
@@ -91,47 +89,6 @@ class Facts:
     source: str = ""
 
 
-def promises_of(contract: Contract, period: CalendarPeriod) -> Iterator[Promise]:
-    """Yield the objectives of a contract for a period, each as the last revision that is in force in it has it."""
-    latest: dict[str, Target | Availability] = {}
-    terms: list[Target | Availability] = [*contract.targets, *contract.availabilities]
-    for promised in sorted(terms, key=lambda found: (found.effective_from_ms, found.revision)):
-        objective = promised.objective
-        if objective is None:
-            continue
-        span = period.span(objective.window.timezone)
-        if promised.effective_from_ms < span.end_ms and promised.effective_until_ms > span.start_ms:
-            latest[objective.id] = promised
-    for objective_id, promised in sorted(latest.items()):
-        yield promise_of(contract, objective_id, promised, period)
-
-
-def promise_of(
-    contract: Contract, objective_id: str, promised: Target | Availability, period: CalendarPeriod
-) -> Promise:
-    """Return one objective as a statement sees it, with the credits that are agreed for the period."""
-    objective = promised.objective
-    assert objective is not None
-    if isinstance(promised, Target):
-        subject, counting = promised.metric, Counting.CLOCKS
-    else:
-        subject, counting = promised.service, Counting(promised.kind.value)
-    span = period.span(objective.window.timezone)
-    credits_of = [terms for terms in contract.credits if terms.objective in {objective_id, promised.id}]
-    return Promise(
-        objective=objective_id,
-        counted_by=promised.id,
-        contract=contract.id,
-        revision=promised.revision,
-        subject=subject,
-        counting=counting,
-        attain=objective.attain,
-        window=objective.window,
-        credits=in_force(credits_of, objective_id, span.start_ms, span.end_ms)
-        or in_force(credits_of, promised.id, span.start_ms, span.end_ms),
-    )
-
-
 class ReportBuilder:
     """Builds reports over one set of facts; several periods share its sums.
 
@@ -167,7 +124,7 @@ class ReportBuilder:
         for contract in sorted(self._register.contracts.values(), key=lambda contract: contract.id):
             if contract_ids and contract.id not in contract_ids:
                 continue
-            found = tuple(self._objective(promise, period) for promise in promises_of(contract, period))
+            found = tuple(self._objective(promise, period) for promise in terms_of(contract, period))
             if found:
                 contracts.append(ContractReport(contract.id, contract.type, contract.provider, contract.owner, found))
         return Report(
@@ -178,12 +135,12 @@ class ReportBuilder:
             source=self._facts.source,
         )
 
-    def _objective(self, promise: Promise, period: CalendarPeriod) -> ObjectiveReport:
+    def _objective(self, promise: StatementTerms, period: CalendarPeriod) -> ObjectiveReport:
         facts = self._facts
         statement = self._statement(promise, period)
         span = statement.span
         decided = [
-            v for v in self._verdicts.get(promise.counted_by, ()) if span.start_ms <= v.decided_at_ms < span.end_ms
+            v for v in self._verdicts.get(promise.counted_as, ()) if span.start_ms <= v.decided_at_ms < span.end_ms
         ]
         if promise.counting is not Counting.CLOCKS:
             decided = []
@@ -202,14 +159,14 @@ class ReportBuilder:
             corrections=tuple(
                 correction
                 for correction in facts.corrections
-                if correction.before.target == promise.counted_by
+                if correction.before.target == promise.counted_as
                 and (_lies_in(correction.before, span) or _lies_in(correction.after, span))
             ),
-            open_clocks=facts.open_clocks.get(promise.counted_by, 0),
+            open_clocks=facts.open_clocks.get(promise.counted_as, 0),
             watermelon=watermelon_index(known) if known else None,
         )
 
-    def _statement(self, promise: Promise, period: CalendarPeriod) -> Statement:
+    def _statement(self, promise: StatementTerms, period: CalendarPeriod) -> Statement:
         return statement_of(
             promise,
             period,
@@ -219,25 +176,25 @@ class ReportBuilder:
             self._facts.observed_from_ms,
         )
 
-    def _column(self, promise: Promise) -> MinuteColumn:
+    def _column(self, promise: StatementTerms) -> MinuteColumn:
         column = self._columns.get(promise.objective)
         if column is None:
             column = self._columns[promise.objective] = MinuteColumn(self._minutes(promise))
         return column
 
-    def _minutes(self, promise: Promise) -> list[tuple[int, int, int]]:
+    def _minutes(self, promise: StatementTerms) -> list[tuple[int, int, int]]:
         if promise.counting is not Counting.CLOCKS:
             told = self._facts.service_minutes.get(promise.subject)
             if told is None:
                 return self._issued_minutes(promise)
             return [(minute_ms, good, bad) for minute_ms, (good, bad) in sorted(told.items())]
         counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-        for verdict in self._verdicts.get(promise.counted_by, ()):
+        for verdict in self._verdicts.get(promise.counted_as, ()):
             minute_ms = verdict.decided_at_ms - verdict.decided_at_ms % MINUTE_MS
             counts[minute_ms][verdict.result is Result.BREACHED] += 1
         return [(minute_ms, good, bad) for minute_ms, (good, bad) in sorted(counts.items())]
 
-    def _issued_minutes(self, promise: Promise) -> list[tuple[int, int, int]]:
+    def _issued_minutes(self, promise: StatementTerms) -> list[tuple[int, int, int]]:
         """Return what published statements say of a service, each at the first minute of its period."""
         return sorted(
             (parse_period(name).span(promise.timezone).start_ms, good, bad)
@@ -245,7 +202,7 @@ class ReportBuilder:
             if objective == promise.objective and parse_period(name).kind is promise.period_kind
         )
 
-    def _trend(self, promise: Promise, period: CalendarPeriod) -> Iterator[TrendPoint]:
+    def _trend(self, promise: StatementTerms, period: CalendarPeriod) -> Iterator[TrendPoint]:
         for back in range(TREND_PERIODS - 1, -1, -1):
             try:
                 earlier = period.shifted(-back)
@@ -260,7 +217,7 @@ class ReportBuilder:
                 earlier, found.good, found.bad, attained, None if attained is None else attained >= promise.attain
             )
 
-    def _days(self, promise: Promise, statement: Statement) -> Iterator[DayCounts]:
+    def _days(self, promise: StatementTerms, statement: Statement) -> Iterator[DayCounts]:
         column, span = self._column(promise), statement.span
         if promise.counting is not Counting.CLOCKS and promise.subject not in self._facts.service_minutes:
             return  # only whole periods are known
@@ -278,10 +235,10 @@ class ReportBuilder:
 
     def _adjustments(self, contracts: Iterable[ContractReport]) -> Iterator[Adjustment]:
         services = {
-            objective.statement.promise.subject: objective.statement.span
+            objective.statement.terms.subject: objective.statement.span
             for contract in contracts
             for objective in contract.objectives
-            if objective.statement.promise.counting is not Counting.CLOCKS
+            if objective.statement.terms.counting is not Counting.CLOCKS
         }
         for service, span in sorted(services.items()):
             for adjustment in self._register.adjustments_of(service):

@@ -42,14 +42,14 @@ class Counting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class StatementTerms:
     """What a statement is about: one objective as it was agreed for the period.
 
     Attributes
     ----------
     objective : str
         Its id.
-    counted_by : str
+    counted_as : str
         Id that its counts go by: of the target, or of the availability objective.
     subject : str
         What is measured: the metric, or the service.
@@ -61,7 +61,7 @@ class Promise:
     """
 
     objective: str
-    counted_by: str
+    counted_as: str
     contract: str
     revision: int
     subject: str
@@ -97,7 +97,7 @@ class Statement:
         What falls due, or would if the period ended now; None if nothing was agreed, or for another kind of period.
     """
 
-    promise: Promise
+    terms: StatementTerms
     period: CalendarPeriod
     state: StatementState
     as_of_ms: int
@@ -112,31 +112,31 @@ class Statement:
     @property
     def is_met(self) -> bool | None:
         """Whether as much was attained as promised; None without an event."""
-        return None if not self.budget.events else self.budget.good >= self.promise.attain * self.budget.events
+        return None if not self.budget.events else self.budget.good >= self.terms.attain * self.budget.events
 
     @property
     def is_of_promised_period(self) -> bool:
         """Whether the share is promised over periods of this kind; else it is stated here for comparison."""
-        return self.promise.window.period is self.period.kind
+        return self.terms.window.period is self.period.kind
 
     def document(self) -> dict[str, Any]:
         """Return the public JSON document: instants in RFC 3339, shares as numbers, absent is null."""
-        promise, budget = self.promise, self.budget
+        terms, budget = self.terms, self.budget
         return {
-            "objective": promise.objective,
-            "contract": promise.contract,
-            "contract_revision": promise.revision,
-            "subject": promise.subject,
-            "counting": promise.counting.value,
-            "counted_by": promise.counted_by,
+            "objective": terms.objective,
+            "contract": terms.contract,
+            "contract_revision": terms.revision,
+            "subject": terms.subject,
+            "counting": terms.counting.value,
+            "counted_as": terms.counted_as,
             "period": self.period.name,
             "start": format_instant(self.span.start_ms),
             "end": format_instant(self.span.end_ms),
-            "timezone": promise.timezone,
+            "timezone": terms.timezone,
             "state": self.state.value,
             "as_of": format_instant(self.as_of_ms),
-            "promised": float(promise.attain),
-            "promised_over": window_name(promise.window),
+            "promised": float(terms.attain),
+            "promised_over": window_name(terms.window),
             "good": budget.good,
             "bad": budget.bad,
             "attained": _float(budget.attained_ratio),
@@ -155,7 +155,7 @@ class Statement:
 
 
 def statement_of(
-    promise: Promise,
+    terms: StatementTerms,
     period: CalendarPeriod,
     counts: MinuteSums,
     as_of_ms: int,
@@ -175,21 +175,21 @@ def statement_of(
     observed_from_ms : int
         Since when events are counted: what is expected of a running period is estimated from then on.
     """
-    span = period.span(promise.timezone)
+    span = period.span(terms.timezone)
     if as_of_ms >= span.end_ms:
-        budget = closed_budget(promise.attain, span, counts)
+        budget = closed_budget(terms.attain, span, counts)
     else:
         now_ms = max(as_of_ms - as_of_ms % MINUTE_MS, span.start_ms)
-        window = Window(None, period.kind, promise.timezone)
+        window = Window(None, period.kind, terms.timezone)
         # Up to the end of the minute that runs: an event of it is decided, and counts.
-        budget = budget_at(promise.attain, window, counts, min(now_ms + MINUTE_MS, span.end_ms - 1), observed_from_ms)
-    terms = promise.credits
+        budget = budget_at(terms.attain, window, counts, min(now_ms + MINUTE_MS, span.end_ms - 1), observed_from_ms)
+    agreed = terms.credits
     credit = None
-    if terms is not None and terms.period is period.kind:
-        breached = budget.bad if promise.counting is Counting.CLOCKS else 0
-        credit = credit_of(terms, budget.good, budget.bad, breached)
+    if agreed is not None and agreed.period is period.kind:
+        breached = budget.bad if terms.counting is Counting.CLOCKS else 0
+        credit = credit_of(agreed, budget.good, budget.bad, breached)
     state = StatementState.FINAL if as_of_ms >= span.end_ms + grace_ms else StatementState.PROVISIONAL
-    return Statement(promise, period, state, as_of_ms, budget, credit)
+    return Statement(terms, period, state, as_of_ms, budget, credit)
 
 
 class Issue(msgspec.Struct, frozen=True, gc=False):
@@ -217,7 +217,7 @@ def numbers_of(statement: Statement) -> dict[str, Any]:
     return {
         "good": statement.budget.good,
         "bad": statement.budget.bad,
-        "promised": str(statement.promise.attain),
+        "promised": str(statement.terms.attain),
         "credit": None if credit is None else str(credit.amount),
     }
 
@@ -243,7 +243,7 @@ def next_issue(last: Issue | None, statement: Statement, provisional_every_ms: i
     else:
         revision = 1 if last is None else last.revision + 1
     return Issue(
-        statement.promise.objective,
+        statement.terms.objective,
         statement.period.name,
         StatementState.FINAL if is_final else StatementState.PROVISIONAL,
         revision,

@@ -150,7 +150,14 @@ def _retraction(ticket_id: str, clock: Clock, terms: Terms | None, published: Pu
         deadline_ms=published.deadline_ms,
         stop_ms=published.stop_ms,
         decided_at_ms=published.decided_at_ms,
-        target_ms=terms.target_ms if terms else 0,
+        target_ms=_allowance_of(clock, terms, published),
         consumed_ms=published.consumed_ms,
         elapsed_ms=0,
     )
+
+
+def _allowance_of(clock: Clock, terms: Terms | None, published: Published) -> int:
+    """Return what the clock of a verdict that is taken back might consume: its own allowance, or its target's."""
+    if clock.allowance_ms is not None and clock.revision == published.revision:
+        return clock.allowance_ms
+    return terms.target_ms if terms else 0

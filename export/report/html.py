@@ -12,6 +12,7 @@ from export.report.wording import (
     SIGNAL_WORDS,
     budget_words,
     cause_words,
+    counted,
     duration,
     events_words,
     instant,
@@ -27,6 +28,9 @@ from sla.watermelon import RED_FROM
 
 MOST_BREACHES: Final = 40
 """Breaches listed per objective; every one of them stands in the CSV and JSON forms."""
+
+MOST_PARTIES: Final = 12
+"""Parties listed per objective, those with most breaches first."""
 
 _SIGNS: Final = {"good": "✓", "bad": "✕", "none": "–"}
 
@@ -77,7 +81,7 @@ def _summary(report: Report) -> Markup:
         tiles.append(_tile(str(watermelons), "green and unhappy", "bad"))
     rows = [
         [
-            element("a", objective.statement.promise.objective, attributes={"href": f"#{_anchor(objective)}"}),
+            element("a", objective.statement.terms.objective, attributes={"href": f"#{_anchor(objective)}"}),
             contract.id,
             promise_words(objective.statement),
             percent(objective.statement.budget.attained_ratio),
@@ -130,21 +134,26 @@ def _contract(contract: ContractReport) -> Markup:
 
 def _objective(objective: ObjectiveReport) -> Markup:
     statement = objective.statement
-    promise, budget = statement.promise, statement.budget
+    promise, budget = statement.terms, statement.budget
     anchor = _anchor(objective)
     facts = [
         ("Promised", promise_words(statement)),
-        ("Attained", f"{percent(budget.attained_ratio, 3)} of {budget.events:,}"),
+        ("Attained", f"{percent(budget.attained_ratio, 3)} of {budget.events:,}" if budget.events else "no data"),
         ("Error budget", budget_words(statement)),
-        ("Budget as time", _minutes(objective)),
         ("Statement", state_word(objective)),
         ("Contract revision", str(promise.revision)),
     ]
+    if promise.counting is not Counting.CLOCKS and budget.remaining_minutes is not None:
+        left = f"{float(budget.remaining_minutes):,.1f} of {float(budget.allowed_minutes):,.1f} min left"
+        facts.append(("Budget as time", left))
     if objective.open_clocks:
-        facts.append(("Still open", f"{objective.open_clocks:,} clocks"))
+        facts.append(("Still open", counted(objective.open_clocks, "clock")))
     facts += _credit_facts(objective)
-    plots = [element("figure", trend_plot(objective.trend, promise.attain, anchor), _caption("Attained per period"))]
-    if objective.days:
+    plots = []
+    if any(point.attained is not None for point in objective.trend):
+        plot = trend_plot(objective.trend, promise.attain, anchor)
+        plots.append(element("figure", plot, _caption("Attained per period")))
+    if objective.days and budget.events:
         bad_word = events_words(statement)[1]
         plot = burn_plot(objective.days, promise.attain, promise.timezone, anchor, bad_word)
         plots.append(element("figure", plot, _caption(f"{bad_word.capitalize()}, added up, and what is allowed")))
@@ -153,19 +162,12 @@ def _objective(objective: ObjectiveReport) -> Markup:
         element("h3", f"{promise.objective} ", element("small", promise.subject), " ", _badge(objective)),
         _warning(objective),
         element("dl", joined(_fact(*fact) for fact in facts), css="facts"),
-        element("div", plots, css="plots"),
+        element("div", plots, css="plots") if plots else None,
         _breaches(objective),
         _watermelon(objective),
         _corrections(objective),
         attributes={"id": anchor},
     )
-
-
-def _minutes(objective: ObjectiveReport) -> str:
-    budget = objective.statement.budget
-    if objective.statement.promise.counting is Counting.CLOCKS or budget.remaining_minutes is None:
-        return "–"
-    return f"{float(budget.remaining_minutes):,.1f} of {float(budget.allowed_minutes):,.1f} min left"
 
 
 def _credit_facts(objective: ObjectiveReport) -> Iterator[tuple[str, str]]:
@@ -205,7 +207,7 @@ def _caption(words: str) -> Markup:
 def _breaches(objective: ObjectiveReport) -> Markup | None:
     if not objective.breaches:
         return None
-    timezone = objective.statement.promise.timezone
+    timezone = objective.statement.terms.timezone
     listed = breaches_listed(objective)
     rows = [
         [
@@ -226,7 +228,7 @@ def _breaches(objective: ObjectiveReport) -> Markup | None:
     names = ["Ticket", "Start", "Deadline", "Stop", "#Over", "Held longest by"]
     parties = [
         [party.party, f"{party.breaches:,}", duration(party.counted_ms), duration(party.paused_ms)]
-        for party in objective.parties
+        for party in objective.parties[:MOST_PARTIES]
     ]
     return joined(
         [
@@ -266,7 +268,7 @@ def _watermelon(objective: ObjectiveReport) -> Markup | None:
             joined([meter(float(part.share), f"{percent(part.share, 1)}"), " ", percent(part.share, 1)])
             if part.share is not None
             else "–",
-            percent(part.weight, 0),
+            percent(part.weight, 1),
         ]
         for part in found.signals
     ]
@@ -286,7 +288,7 @@ def _watermelon(objective: ObjectiveReport) -> Markup | None:
 def _corrections(objective: ObjectiveReport) -> Markup | None:
     if not objective.corrections:
         return None
-    timezone = objective.statement.promise.timezone
+    timezone = objective.statement.terms.timezone
     rows = [
         [
             correction.before.clock_id,
@@ -349,11 +351,12 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str | Markup]], caption
             for cell, is_number in zip(row[1:], numeric[1:], strict=True)
         ]
         body.append(element("tr", cells))
-    return element("table", element("caption", caption), element("thead", head), element("tbody", body))
+    css = "short" if len(body) <= MOST_PARTIES else None  # a page break would tear it for nothing
+    return element("table", element("caption", caption), element("thead", head), element("tbody", body), css=css)
 
 
 def _anchor(objective: ObjectiveReport) -> str:
-    return f"o-{objective.statement.promise.objective}"
+    return f"o-{objective.statement.terms.objective}"
 
 
 def _reading_help() -> Markup:

@@ -30,7 +30,7 @@ def markdown_of(report: Report) -> str:
     lines += [f"{told}. {_escaped(report.source)}".rstrip(" .") + ".", ""]
     rows = [
         [
-            _escaped(objective.statement.promise.objective),
+            _escaped(objective.statement.terms.objective),
             _escaped(contract.id),
             promise_words(objective.statement),
             percent(objective.statement.budget.attained_ratio),
@@ -76,7 +76,7 @@ def _contract(contract: ContractReport) -> Iterator[str]:
 
 def _objective(objective: ObjectiveReport) -> Iterator[str]:
     statement = objective.statement
-    yield f"### {_escaped(statement.promise.objective)}"
+    yield f"### {_escaped(statement.terms.objective)}"
     yield ""
     yield (
         f"{promise_words(statement)}; attained {percent(statement.budget.attained_ratio, 3)} of "
@@ -103,7 +103,7 @@ def _objective(objective: ObjectiveReport) -> Iterator[str]:
         number = len(objective.breaches)
         yield f"{number:,} breaches" + (f", the {MOST_BREACHES} that ran over most:" if number > MOST_BREACHES else ":")
         yield ""
-        zone = statement.promise.timezone
+        zone = statement.terms.timezone
         rows = [
             [
                 _escaped(breach.verdict.ticket),

@@ -49,16 +49,17 @@ figure { margin: 6px 0; } figcaption { color: var(--faint); font-size: 12px; }
 .plot .line { fill: none; stroke: var(--bad); stroke-width: 2.4; stroke-linejoin: round; }
 .meter { vertical-align: -1px; } .meter .track { fill: var(--line); } .meter .fill { fill: var(--ink); }
 footer { margin-top: 40px; border-top: 1px solid var(--line); color: var(--faint); font-size: 12px; }
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   .plots { grid-template-columns: 1fr; } body { padding: 16px; } table { display: block; overflow-x: auto; }
 }
 @media print {
   @page { size: A4; margin: 14mm 13mm 16mm; }
   body { max-width: none; padding: 0; font-size: 10.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   table { font-size: 8.5pt; } thead { display: table-header-group; }
-  tr, figure, .facts, .tiles, .warning { break-inside: avoid; }
-  h2, h3, h4, .lead { break-after: avoid; }
-  section { break-before: page; }
+  tr, .short, figure, .facts, .tiles, .warning { break-inside: avoid; }
+  h2, h3, h4, .lead, .facts { break-after: avoid; }
+  section + section { break-before: page; }
+  .plots { break-inside: avoid; gap: 12px; } .facts { grid-template-columns: repeat(3, 1fr); }
   a { text-decoration: none; }
 }
 """

@@ -95,7 +95,7 @@ def breaches_csv(report: Report) -> str:
         {
             "period": report.period.name,
             "contract": contract.id,
-            "objective": objective.statement.promise.objective,
+            "objective": objective.statement.terms.objective,
             **breach.document(),
         }
         for contract in report.contracts

@@ -20,6 +20,8 @@ SIGNAL_WORDS = {
 }
 """The signals of the watermelon index, for people."""
 
+_PERCENT = "\N{NO-BREAK SPACE}%"
+
 _EVENTS = {
     Counting.CLOCKS: ("clocks met", "clocks breached"),
     Counting.TIME_SLICES: ("good slices", "bad slices"),
@@ -37,18 +39,18 @@ def percent(ratio: Fraction | float | None, places: int = 2) -> str:
     scaled = abs(exact.numerator) * scale // exact.denominator
     sign = "-" if exact < 0 and scaled else ""
     whole, rest = divmod(scaled, 10**places)
-    return f"{sign}{whole:,}.{rest:0{places}d} %" if places else f"{sign}{whole:,} %"
+    return f"{sign}{whole:,}.{rest:0{places}d}{_PERCENT}" if places else f"{sign}{whole:,}{_PERCENT}"
 
 
 def promised(ratio: Fraction) -> str:
     """Return a promised share without needless zeros: ``95 %``, ``99.9 %``."""
     written = f"{float(ratio * 100):.10f}".rstrip("0").rstrip(".")
-    return f"{written} %"
+    return f"{written}{_PERCENT}"
 
 
 def duration(ms: int | None) -> str:
-    """Return a length of time as ``26 h 05 min``, rounded down to the minute; shorter ones in seconds."""
-    if ms is None:
+    """Return a length of time as ``26 h 05 min``, rounded down to the minute; less in seconds, none as a dash."""
+    if not ms:
         return "–"
     if abs(ms) < MINUTE_MS:
         return f"{ms // 1000} s"
@@ -61,6 +63,11 @@ def duration(ms: int | None) -> str:
 def instant(at_ms: int | None, timezone: str) -> str:
     """Return an instant in a zone, to the minute: ``2026-10-05 17:37``."""
     return "–" if at_ms is None else f"{datetime_of(at_ms).astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with its word: ``1 clock``, ``1,204 clocks``."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def verdict_word(statement: Statement) -> str:
@@ -85,12 +92,12 @@ def state_word(objective: ObjectiveReport) -> str:
 
 def events_words(statement: Statement) -> tuple[str, str]:
     """Return the names of good and bad events."""
-    return _EVENTS[statement.promise.counting]
+    return _EVENTS[statement.terms.counting]
 
 
 def promise_words(statement: Statement) -> str:
     """Return what was promised: ``95 % per month``, ``99.9 % over 30d, stated here per month``."""
-    promise = statement.promise
+    promise = statement.terms
     over = window_name(promise.window)
     said = f"per {over}" if promise.window.rolling_ms is None else f"over {over}"
     stated = "" if statement.is_of_promised_period else f", stated here per {statement.period.kind.value}"

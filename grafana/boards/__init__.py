@@ -1,4 +1,4 @@
-"""The boards, one file each; ``ALL`` in the order in which they are listed."""
+"""The boards, one file each; ``ALL`` names them in the order in which they are listed."""
 
 from __future__ import annotations
 

@@ -313,7 +313,7 @@ _PROCESS = Row(
     "Workers",
     (
         Panel(
-            "Workers",
+            "Versions",
             "Version, Python, and the checks that fail.",
             Kind.TABLE,
             (

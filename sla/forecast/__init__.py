@@ -1,1 +1,1 @@
-"""Breach probability of running clocks, learned online from verdicts as they come: pure, deterministic, serialisable."""
+"""Breach probability of running clocks, learned online from verdicts: pure, deterministic, serialisable."""

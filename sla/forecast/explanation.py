@@ -47,10 +47,8 @@ class Explanation:
 
     def in_words(self) -> str:
         """Return the explanation as one line of prose."""
-        parts = [
-            f"{self.probability:.0%} at {self.share:.0%} of the target: "
-            f"{self.base_rate:.0%} of all clocks still open there breach"
-        ]
+        here = f"{self.probability:.0%} at {self.share:.0%} of the target"
+        parts = [f"{here}: {self.base_rate:.0%} of all clocks still open there breach"]
         told = [effect for effect in self.effects if abs(effect.log_odds) >= _WORTH_TELLING][:_TOLD_EFFECTS]
         if told:
             effects = ", ".join(f"{one.factor.name} ({one.factor.value}) x{exp(one.log_odds):.2f}" for one in told)

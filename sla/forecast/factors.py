@@ -5,7 +5,8 @@ ticket. The *state* is what the agreement itself looks at: whether the clock run
 conditions name. The rest is told by the history: hand-overs, waits, how long nothing has happened, and the queue of the
 team that holds the ticket.
 
-Durations and counts are taken in classes that grow geometrically: an hour more matters after one hour, not after a week.
+Durations and counts are taken in classes that grow geometrically: an hour more matters after one hour, not after a
+week.
 """
 
 from __future__ import annotations

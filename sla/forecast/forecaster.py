@@ -45,6 +45,8 @@ class Prediction(NamedTuple):
         The 5 % step it was taken at; None: at an event.
     is_first : bool
         The clock has just started: a high probability says something about the queue, not about this clock.
+    is_trusted : bool
+        Whether the forecast may page, see :mod:`sla.forecast.trust`.
     """
 
     clock_id: str
@@ -53,6 +55,8 @@ class Prediction(NamedTuple):
     probability: float
     step: int | None
     is_first: bool
+    is_trusted: bool
+    stratum: str
 
 
 class _Clock:
@@ -114,8 +118,8 @@ class Forecaster:
         share : float
             Consumed share of the target, 0 to 1.
         step : int or None
-            Given when the clock reaches a 5 % step; None: something happened to its ticket. The first call for a clock is
-            its start.
+            Given when the clock reaches a 5 % step; None: something happened to its ticket. The first call for a clock
+            is its start.
         """
         self.learn_until(at_ms)
         stratum_name, team = situation.viewpoint.stratum, situation.team
@@ -140,7 +144,16 @@ class Forecaster:
             if place in _CHECKPOINT_STEPS:
                 clock.scored.append(probability)
         clock.paged = clock.paged or (probability >= PAGE_PROBABILITY and not is_first)
-        return Prediction(clock_id, at_ms, share, probability, None if is_first else step, is_first)
+        return Prediction(
+            clock_id,
+            at_ms,
+            share,
+            probability,
+            None if is_first else step,
+            is_first,
+            stratum.trust.is_trusted,
+            stratum_name,
+        )
 
     def decide(self, clock_id: str, at_ms: int, *, breached: bool | None, deadline_ms: int) -> None:
         """Take the verdict on a clock; nothing happens if the clock is not known or has one.

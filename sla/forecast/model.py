@@ -4,19 +4,19 @@
 hundred verdicts. It follows drift. Events have base rates of their own: that something happens to a ticket at all, late
 in its target, is good news.
 
-**Factors.** Each factor value has a log odds ratio with its uncertainty, relative to the base, learned by online Bayesian
-logistic regression with independent posteriors (assumed-density filtering): at each verdict the error of the whole
-prediction is divided among the factors of the row in proportion to their uncertainty. So a factor that says the same as
-another one gets half of it, and nothing has to be damped by hand. Before anything is known a factor is 0, give or take;
-with time, counted in verdicts, its value goes back there.
+**Factors.** Each factor value has a log odds ratio with its uncertainty, relative to the base, learned by online
+Bayesian logistic regression with independent posteriors (assumed-density filtering): at each verdict the error of the
+whole prediction is divided among the factors of the row in proportion to their uncertainty. So a factor that says the
+same as another one gets half of it, and nothing has to be damped by hand. Before anything is known a factor is 0, give
+or take; with time, counted in verdicts, its value goes back there.
 
-**Weights.** A clock that lasts tells its outcome at every step. A row of step k weighs ``1 / (k + 1)`` of the first one,
-and a row of an event a part of that: by the step, not by how many rows the clock has, because that number depends on the
-outcome.
+**Weights.** A clock that lasts tells its outcome at every step. A row of step k weighs ``1 / (k + 1)`` of the first
+one, and a row of an event a part of that: by the step, not by how many rows the clock has, because that number depends
+on the outcome.
 
 **Two learners.** A solved ticket tells its outcome early, a breach late: one who learns at once learns that tickets are
-solved. One learner therefore learns a verdict when the *deadline* has passed, as if the stopped clock had run on; but it
-reacts late to drift. The other one learns at once. The prediction is the mean of their log odds.
+solved. One learner therefore learns a verdict when the *deadline* has passed, as if the stopped clock had run on; but
+it reacts late to drift. The other one learns at once. The prediction is the mean of their log odds.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class ModelSettings:
     base_half_life, factor_half_life : float
         Verdicts after which what was learned counts half.
     doubt : float
-        Variance of the sum of all factors' log odds before anything is known; divided among them, however many there are.
+        Variance of the sum of all factors' log odds before anything is known; divided among them, however many there
+        are.
     first_weight : float
         Weight of a clock's first row.
     event_weight : float

@@ -120,8 +120,9 @@ class LiveQuality:
 
     def take(self, probability: float, *, breached: bool) -> None:
         """Score a prediction."""
-        for column in (self._weight, self._predicted, self._observed):
-            column *= self._decay
+        self._weight *= self._decay
+        self._predicted *= self._decay
+        self._observed *= self._decay
         number = min(int(probability * BINS), BINS - 1)
         self._weight[number] += 1
         self._predicted[number] += probability

@@ -67,7 +67,8 @@ class TeamQueues:
 
     def _decayed(self, key: tuple[str, str], at_ms: int) -> float:
         stops, since_ms = self._stops.get(key, (0.0, at_ms))
-        return stops * 0.5 ** (max(0, at_ms - since_ms) / THROUGHPUT_HALF_LIFE_MS)
+        weight: float = 0.5 ** (max(0, at_ms - since_ms) / THROUGHPUT_HALF_LIFE_MS)
+        return stops * weight
 
     def document(self) -> list[list[tuple[str, str, float, int]]]:
         """Return the queues for storage; see :meth:`restored`."""

@@ -116,12 +116,13 @@ class PredictionRun:
 
     def applied(self, ticket_id: str, event: TicketEvent) -> None:
         """Take an event that was applied to its ticket; :meth:`pass_until` its instant came before."""
-        trace = self._traces.get(ticket_id)
-        if trace is None:
-            trace = self._traces[ticket_id] = TicketTrace()
-        trace.take(event)
         ticket = self._ticket_of(ticket_id)
         assert ticket is not None
+        trace = self._traces.get(ticket_id)
+        if trace is None or len(ticket.history) == 1:  # a closed ticket is forgotten after a time and may begin anew
+            trace = self._traces[ticket_id] = TicketTrace()
+            self._decided.pop(ticket_id, None)
+        trace.take(event)
         at_ms = event.at_ms
         decided = self._decided.setdefault(ticket_id, set())
         for clock in ticket.clocks:

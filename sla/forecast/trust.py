@@ -14,8 +14,8 @@ FEWEST_VERDICTS: Final = 200
 """Verdicts past their deadline before a model is trusted: before, only the quickly solved have told their outcome."""
 
 LEAST_PRECISION: Final = 0.6
-"""Share of recent pages that has to come true. Trust is lost when it is below this beyond chance, and returns when it is
-back: a model at the edge must not come and go."""
+"""Share of recent pages that has to come true. Trust is lost when it is below this beyond chance, and returns when it
+is back: a model at the edge must not come and go."""
 
 _BEYOND_CHANCE: Final = 1.645
 """Standard deviations: one time in twenty by chance."""
@@ -96,8 +96,13 @@ class TrustGate:
             chance = _BEYOND_CHANCE * sqrt(LEAST_PRECISION * (1 - LEAST_PRECISION) / self._pages)
             self._is_imprecise = precision < LEAST_PRECISION - chance
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the model may page."""
+        return self._verdicts >= FEWEST_VERDICTS and not self._is_imprecise
+
     def state(self) -> Trust:
-        """Return whether the model may page."""
+        """Return whether the model may page, and why."""
         if self._verdicts < FEWEST_VERDICTS:
             reason = TrustReason.COLD_START
         else:

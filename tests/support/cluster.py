@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from config.settings import Settings
-from sla.objective import CELL_PREFIX, PROGRESS_PREFIX
+from sla.objective_rows import PROGRESS_PREFIX, counts_in
 from streams.child_process import ChildProcess
 from streams.connection import admin_client, consumer_client, read_to_end
 from streams.rollups import Counted, decode_rollup
@@ -291,7 +291,8 @@ class Cluster:
 
     def _progress(self) -> set[int]:
         rows = self._rows(OBJECTIVES_STATE)
-        told = [value for (_, key), value in rows.items() if key[:1] == PROGRESS_PREFIX]
+        of_tickets = PROGRESS_PREFIX + f"{self.topics.name(TICKETS)}/".encode()
+        told = [value for (_, key), value in rows.items() if key.startswith(of_tickets)]
         complete = len(told) == self.partitions * self.partitions
         return {int.from_bytes(value[1:9], "big") for value in told} if complete else set()
 
@@ -355,14 +356,8 @@ class Cluster:
         """Return the sums over source partitions that the objectives' state holds."""
         cells = []
         for (_, key), value in self._rows(OBJECTIVES_STATE).items():
-            if key[:1] == CELL_PREFIX:
-                minute_ms = int.from_bytes(key[1:9], "big", signed=True)
-                target = key[9:].partition(b"\x00")[2].decode()
-                counts = (
-                    int.from_bytes(value[1:5], "big", signed=True),
-                    int.from_bytes(value[5:9], "big", signed=True),
-                )
-                cells.append((target, minute_ms, counts))
+            for target, minute_ms, _, good, bad in counts_in(key, value):
+                cells.append((target, minute_ms, (good, bad)))
         return _summed(cells)
 
     def _rows(self, logical: str) -> dict[tuple[int, bytes], bytes]:

@@ -120,3 +120,6 @@ class CountingObserver:
 
     def engine_counts(self, counts: Mapping[str, int]) -> None:
         self.counts.update(counts)
+
+    def uptime_counts(self, counts: Mapping[str, int]) -> None:
+        self.counts.update(counts)

@@ -148,13 +148,14 @@ def test_docker_compose_itself_accepts_the_file():
 
 
 def test_prometheus_rules_name_metrics_of_the_catalogue_only():
-    from export.catalogue import CATALOGUE
+    from grafana.promql import metrics_in, unknown_metrics
 
-    expressions = " ".join(rule["expr"] for rule in _rules())
-    used = set(re.findall(r"\b(?:slawatch|sla)_\w+", expressions)) - {"sla_id"}  # a label
+    recorded = {rule["record"] for rule in _rules() if "record" in rule}
+    used = set().union(*(metrics_in(rule["expr"]) for rule in _rules() if rule["expr"] != "vector(1)"))
 
-    assert used
-    assert used <= CATALOGUE.keys()
+    assert recorded <= used | {name for name in recorded if name.startswith(("slo:", "sloth_"))}
+    assert any(name.startswith("slawatch_") for name in used)
+    assert unknown_metrics(used, recorded) == set()
 
 
 def test_every_rule_has_a_firing_case_and_a_runbook():
@@ -177,7 +178,31 @@ def test_every_rule_has_a_firing_case_and_a_runbook():
     assert {alert["alert"] for alert in alerts} <= fired
     for alert in alerts:
         assert alert["annotations"]["runbook_url"].endswith("#" + alert["alert"].lower())
-        assert {"severity", "team", "service"} <= alert["labels"].keys()
+        assert {"summary", "description", "dashboard_url"} <= alert["annotations"].keys()
+        assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+        if alert["alert"].startswith("SLAMonitor"):
+            assert {"team", "service"} <= alert["labels"].keys()
+    silent = {
+        case["alertname"] for test in tests for case in test.get("alert_rule_test", []) if not case.get("exp_alerts")
+    } | {
+        name
+        for test in tests
+        for case in test.get("promql_expr_test", [])
+        if not case.get("exp_samples")
+        for name in re.findall(r'alertname="(\w+)"', case["expr"])
+    }
+    assert {alert["alert"] for alert in alerts} - {"Watchdog"} <= silent
+
+
+def test_the_board_of_a_rule_is_there():
+    boards = {file.stem for file in (ROOT / "grafana/dashboards").glob("*.json")}
+    alerts = [rule for rule in _rules() if "alert" in rule]
+    for alert in alerts:
+        found = re.fullmatch(
+            r"https://example\.invalid/grafana/d/([\w-]+)(\?.*)?", alert["annotations"]["dashboard_url"]
+        )
+        assert found, alert["alert"]
+        assert found[1] in boards
 
 
 def test_the_warning_is_muted_only_by_the_breach_of_the_same_target():

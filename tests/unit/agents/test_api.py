@@ -74,8 +74,20 @@ async def test_objectives_come_with_attainment_and_budget_of_their_window(bench:
         "met": 7,
         "breached": 3,
         "attained_ratio": 0.7,
-        "budget_remaining_ratio": pytest.approx(-2.0),
-        "coverage_ratio": 1.0,
+        # Ten events in the one hour observed are 7,430 in the month's 743 (clocks go forward): 743 may be breached.
+        "budget_remaining_ratio": pytest.approx(1 - 3 / 743),
+        "budget_remaining_events": pytest.approx(740),
+        "budget_remaining_minutes": pytest.approx(74.3 * 60 * (1 - 3 / 743)),
+        "budget_is_estimated": True,
+        "burn_rates": {
+            "1h": pytest.approx(3.0),
+            "6h": pytest.approx(3 / 6),
+            "1d": pytest.approx(3 / 24),
+            "3d": pytest.approx(3 / 72),
+        },
+        "burning": [],
+        # Observed since 09:00 of the second day: one of 34 hours.
+        "coverage_ratio": pytest.approx(1 / 34),
         "watermark": "2026-03-02T09:00:00.000Z",
     }
 

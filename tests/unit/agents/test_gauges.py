@@ -141,8 +141,13 @@ def test_objectives_are_told_with_their_window(bench: Bench) -> None:
     assert exposed(bench.metrics.objective_target_ratio) == {(*of, *place): 0.9}
     assert exposed(bench.metrics.objective_attainment_ratio) == {(*of, "month", *place): 0.7}
     assert exposed(bench.metrics.objective_events) == {(*of, "met", *place): 7, (*of, "breached", *place): 3}
-    assert exposed(bench.metrics.error_budget_remaining_ratio) == {(*of, *place): pytest.approx(-2.0)}
-    assert exposed(bench.metrics.objective_coverage_ratio) == {(*of, *place): 1.0}
+    assert exposed(bench.metrics.error_budget_remaining_ratio) == {(*of, *place): pytest.approx(1 - 3 / 743)}
+    assert exposed(bench.metrics.error_budget_remaining_events) == {(*of, *place): pytest.approx(740)}
+    assert exposed(bench.metrics.error_budget_remaining_seconds) == {(*of, *place): pytest.approx(74 * 3600)}
+    rates = exposed(bench.metrics.objective_burn_rate_ratio)
+    assert rates[(*of, "1h", *place)] == pytest.approx(3.0), "thirty percent breached, ten may be"
+    assert rates.keys() == {(*of, window, *place) for window in ("1h", "6h", "1d", "3d")}
+    assert exposed(bench.metrics.objective_coverage_ratio) == {(*of, *place): pytest.approx(1 / 34)}
     assert exposed(bench.metrics.objective_watermark_timestamp_seconds) == {(*of, *place): at("mon 10:00") / 1000}
 
 

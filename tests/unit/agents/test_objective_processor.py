@@ -9,10 +9,11 @@ import pytest
 from agents.objective_processor import ObjectiveProcessor
 from export.catalogue import EventResult
 from sla.buckets import Rollup
-from sla.contract import Contract, ContractType, Level
+from sla.contract import Contract, ContractType, Level, Window
 from sla.events import Reason
 from sla.outcome import AlertState
 from sla.register import Register
+from sla.units import HOUR_MS
 from streams.codecs import decode_alert, partition_of
 from streams.dead_letters import DETAIL, REASON
 from streams.processor import StepResult
@@ -134,7 +135,8 @@ def test_the_present_is_the_slowest_partition_that_reports() -> None:
 
 
 def test_a_budget_that_is_spent_raises_its_alert_once_and_takes_it_back() -> None:
-    objectives = Objectives()
+    two_hours = Window(rolling_ms=2 * HOUR_MS, period=None)
+    objectives = Objectives(register(target(attain="0.9", over=two_hours)))
     result = objectives.step(counted(7, 3, seq=1), *everybody_reports("mon 10:00", 2))
     [output] = result.outputs
     alert = decode_alert(output.value or b"")
@@ -188,7 +190,7 @@ def test_a_new_register_changes_what_is_promised_not_what_was_counted() -> None:
     objectives.step(counted(7, 3, seq=1))
     objectives.processor.put_register(view(register(target(attain="0.5"))), 2)
     [state] = objectives.processor.engine.attainments()
-    assert (state.met, state.breached, float(state.target.objective.attain)) == (7, 3, 0.5)  # type: ignore[union-attr]
+    assert (state.met, state.breached, float(state.promise.attain)) == (7, 3, 0.5)
 
 
 def test_each_contract_is_told_about_by_the_partition_of_its_id() -> None:

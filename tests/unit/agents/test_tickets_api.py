@@ -30,6 +30,7 @@ from tests.support.records import alert, alert_record, event_record, heartbeat_r
 REGISTER = register(
     target("resolution", within="8bh", warn=("0.5",), attain="0.9"),
     target("repair", contract="garage", applies_to={"service": "cars"}, until="fri 09:00"),
+    target("inspection", contract="garage", metric="inspection", within="2bd eod", applies_to={"service": "cars"}),
 )
 TOKEN = "a-token"
 MINE, OTHERS = ticket_on(0), ticket_on(1)
@@ -198,6 +199,26 @@ async def test_every_answer_is_what_the_openapi_document_says() -> None:
         answer = json.loads(json.dumps(await routes[path](Question(MINE))))
         assert answer, path
         validator.validate(answer)
+
+
+async def test_targets_are_told_as_they_were_agreed_with_seconds_where_all_clocks_have_the_same() -> None:
+    bench = bench_with(
+        0, MINE, register(target("quick", within="4bh"), target("setup", metric="setup", within="2bd eod"))
+    )
+    [contract] = await Api(bench).contracts(Question(MINE))  # type: ignore[arg-type]
+    told = {each["id"]: (each["within"], each["target_seconds"]) for each in contract["targets"]}
+    assert told == {"quick": ("4bh", 4 * 3600), "setup": ("2bd eod", None)}
+
+
+async def test_a_contract_that_ended_is_told_of_an_earlier_instant_as_it_was_then() -> None:
+    of = register(target(within="24bh", until="mon 11:00", open_until_ms=at("mon 11:00")))
+    api = Api(bench_with(0, MINE, of))
+    question = Question(MINE)
+    [now] = (await api.ticket(question))["clocks"]  # type: ignore[arg-type]
+    question.query["at"] = "2026-03-02T09:30:00Z"
+    [then] = (await api.ticket(question))["clocks"]  # type: ignore[arg-type]
+    assert (now["outcome"], now["stop"]) == ("terminated", "2026-03-02T10:00:00.000Z")
+    assert (then["outcome"], then["phase"]) == ("open", "paused")
 
 
 async def test_the_document_refuses_what_no_worker_answers() -> None:

@@ -380,6 +380,17 @@ def test_new_register_without_a_target_retracts_its_clocks() -> None:
     assert {(each.contract, each.metric, each.target_ms) for each in retracted} == {("desk", "resolution", 8 * HOUR_MS)}
 
 
+def test_verdict_that_is_taken_back_bears_the_time_its_own_clock_had() -> None:
+    desk = monitor(register(target("setup", within="2bd")))
+    desk.knows("INC-1", CREATED, now="thu 09:00")
+    assert desk.verdict("INC-1:setup:1").target_ms == 16 * HOUR_MS
+    desk.engine.register, desk.engine.register_version = register(), 2
+    desk.restarts()
+    desk.passes("thu 09:02")
+    verdict, _ = desk.published[-1]
+    assert (verdict.result, verdict.target_ms) == (Result.RETRACTED, 16 * HOUR_MS)
+
+
 def test_verdict_that_is_taken_back_bears_the_names_it_was_published_with_also_after_a_restart() -> None:
     desk = monitor(register(target("answer", metric="response", within="4bh", contract="acme", revision=3)))
     desk.knows("INC-1", CREATED, now="mon 13:01")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
-from sla.contract import Reopen
+from sla.contract import NEVER_HOLDS, Reopen
 from sla.events import TicketEvent
 from sla.explanation import Explanation, Interval, Why, explain
 from sla.register import Register
@@ -153,3 +154,70 @@ def test_the_same_events_are_explained_with_the_same_bytes() -> None:
     first, second = (msgspec.json.encode(explained(of, *events, now="wed 10:00").document()) for _ in range(2))
     assert first == second
     assert Why.PAUSED.value.encode() in first
+
+
+# --- targets whose deadline is no duration ---
+
+
+@pytest.mark.parametrize(
+    ("within", "start", "promise", "hours"),
+    [
+        ("2bd", "mon 12:00", "2bd", 16),
+        ("eod", "mon 12:00", "eod", 5),
+        ("by last_day", "mon 09:00", "by last_day at close_of_business", 32),
+        ("by last_day at 12:00", "mon 09:00", "by last_day at 12:00", 27),
+        ("4bh", "mon 12:00", "4bh", 4),
+    ],
+)
+def test_the_target_is_told_as_it_was_agreed_and_with_the_time_it_gives_this_clock(
+    within: str, start: str, promise: str, hours: float
+) -> None:
+    of = register(target(within=within, pause=NEVER_HOLDS))
+    [clock] = explained(of, event("created", start, last_day="2026-03-05"), now="mon 13:00").clocks
+    document = clock.document()
+    assert (document["within"], document["target_seconds"]) == (promise, hours * 3600)
+
+
+# --- time passes without events ---
+
+WED = "wed 09:00"
+OF_MONDAY = event("created", "mon 09:00")
+
+
+def revised(**terms: Any) -> Register:
+    """Return a target whose second revision takes the open clocks on Wednesday 09:00."""
+    return register(
+        target(within="24bh", until=WED, open_until_ms=at(WED), open_then=2),
+        target(within="40bh", revision=2, since=WED, **terms),
+    )
+
+
+def test_a_revision_takes_over_without_an_event() -> None:
+    [clock] = explained(revised(), OF_MONDAY, now="wed 10:00").clocks
+    assert (clock.target.revision, clock.deadline_ms, clock.consumed_ms) == (2, at("fri 17:00"), 17 * HOUR_MS)
+    under_each = {(interval.revision, interval.deadline_ms) for interval in clock.timeline}
+    assert under_each == {(1, at("wed 17:00")), (2, at("fri 17:00"))}
+    [before] = explained(revised(), OF_MONDAY, now="wed 08:59").clocks
+    assert (before.target.revision, before.deadline_ms) == (1, at("wed 17:00"))
+
+
+def test_the_deadline_of_a_revision_is_known_from_its_effective_instant_not_from_the_next_event() -> None:
+    intervals = timeline(revised(), OF_MONDAY, event("note", "thu 12:00"), now="fri 10:00")
+    from_wednesday = [interval for interval in intervals if interval.from_ms >= at(WED)]
+    assert from_wednesday[0].from_ms == at(WED)
+    assert {(interval.revision, interval.deadline_ms) for interval in from_wednesday} == {(2, at("fri 17:00"))}
+
+
+def test_a_contract_that_ends_with_its_open_tickets_terminates_the_clock_without_an_event() -> None:
+    of = register(target(within="24bh", until=WED, open_until_ms=at(WED)))
+    [clock] = explained(of, OF_MONDAY, now="fri 12:00").clocks
+    assert (clock.outcome, clock.stop_ms, clock.consumed_ms) == ("terminated", at(WED), 16 * HOUR_MS)
+    assert clock.timeline[-1].until_ms == at(WED)
+    [before] = explained(of, OF_MONDAY, now="tue 12:00").clocks
+    assert before.outcome == "open"
+
+
+def test_an_event_after_a_hand_over_is_explained_as_if_no_time_had_passed_before_it() -> None:
+    events = (OF_MONDAY, event("resolved", "thu 12:00"))
+    [clock] = explained(revised(), *events, now="fri 12:00").clocks
+    assert (clock.outcome, clock.target.revision, clock.consumed_ms) == ("met", 2, 27 * HOUR_MS)

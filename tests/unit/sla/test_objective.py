@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
+
 import pytest
 
 from sla.contract import Period, Target, Window
-from sla.objective import MIN_BAD_EVENTS, ROW_FORMAT, Attainment, ObjectiveEngine
+from sla.objective import MIN_BAD_EVENTS, Attainment, ObjectiveEngine
+from sla.objective_rows import ROW_FORMAT
 from sla.outcome import Alert, AlertState
 from sla.register import Register
 from sla.row import RowFormatError
-from sla.units import DAY_MS, MINUTE_MS, parse_instant
+from sla.units import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
 from tests.support.domain import register, target
 
 A, B = "sla.tickets/0", "sla.tickets/1"
@@ -17,6 +21,10 @@ ROLLING = Window(rolling_ms=30 * DAY_MS, period=None)
 MARCH_MS = parse_instant("2026-03-01T00:00:00+01:00")
 NOW_MS = parse_instant("2026-03-15T12:00:00+01:00")
 DAY = [MARCH_MS + n * DAY_MS for n in range(31)]
+
+
+IN_FULL = {"over": ROLLING}
+"""A window that is observed from its start on, see :meth:`Book.begins`: then its events are no estimate."""
 
 
 def promise(attain: str = "9/10", over: Window | None = None, **terms: object) -> Target:
@@ -32,6 +40,10 @@ class Book:
         self.engine = ObjectiveEngine(of or register(promise()), sources, retention_days * DAY_MS)
         self.rows: dict[bytes, bytes] = {}
         self.alerts: list[Alert] = []
+
+    def begins(self, before_ms: int = NOW_MS) -> None:
+        """Let the first thing told be as old as the rolling window."""
+        self.counts(before_ms - 30 * DAY_MS, 0, 0)
 
     def counts(
         self, minute_ms: int, met: int, breached: int, source: str = A, target_id: str = "r", **how: bool
@@ -68,7 +80,8 @@ class Book:
 
 
 def test_events_are_summed_over_minutes_and_sources_and_divided_once() -> None:
-    book = Book()
+    book = Book(register(promise(**IN_FULL)))
+    book.begins()
     book.counts(DAY[1], 90, 0)
     book.counts(DAY[1], 0, 2, source=B)
     book.counts(DAY[2], 7, 1, source=B)
@@ -76,7 +89,21 @@ def test_events_are_summed_over_minutes_and_sources_and_divided_once() -> None:
     assert (book.attainment.met, book.attainment.breached) == (97, 3)
     assert book.attainment.attained_ratio == 0.97
     assert book.attainment.budget_remaining_ratio == pytest.approx(0.7), "ten may fail of a hundred, three have"
-    assert book.attainment.window == "month"
+    assert not book.attainment.budget.is_estimated
+    assert book.attainment.window == "30d"
+
+
+def test_the_events_of_a_running_month_are_estimated_from_those_of_the_time_observed() -> None:
+    book = Book()
+    book.counts(MARCH_MS, 90, 10)
+    book.counts(DAY[1], 0, 0)
+    book.now()
+    # A hundred in 14.5 days; the month has 743 hours, for the clocks go forward.
+    budget = book.attainment.budget
+    assert budget.is_estimated
+    assert budget.expected_events == Fraction(100 * 743, 348)
+    assert budget.remaining_ratio == 1 - 10 / (Fraction(1, 10) * Fraction(74_300, 348))
+    assert book.attainment.coverage_ratio == 1.0
 
 
 def test_count_told_again_changes_nothing_and_a_correction_replaces_it() -> None:
@@ -119,7 +146,9 @@ def test_new_month_begins_at_zero_and_a_late_count_goes_to_the_old_one() -> None
     book = Book()
     book.counts(DAY[30], 3, 1)
     book.now()
-    assert book.attainment.breached == 1
+    assert book.attainment.breached == 0, "told ahead of the slowest source"
+    book.now(DAY[30])
+    assert book.attainment.breached == 1, "the minute that is not over counts as far as it is told"
     book.now(parse_instant("2026-04-01T00:00:00+02:00"))
     assert (book.attainment.met, book.attainment.breached) == (0, 0)
     assert book.attainment.attained_ratio is None, "no data is not good data"
@@ -172,7 +201,8 @@ def test_nothing_is_judged_before_every_source_has_told() -> None:
 
 
 def test_budget_is_spent_when_more_have_failed_than_may() -> None:
-    book = Book()
+    book = Book(register(promise(**IN_FULL)))
+    book.begins()
     book.counts(DAY[1], 27, 3)
     book.now()
     assert book.states == [], "three of thirty: exactly what is allowed"
@@ -183,7 +213,7 @@ def test_budget_is_spent_when_more_have_failed_than_may() -> None:
     assert alert.id == "SLAObjectiveBudgetSpent/r"
     assert alert.labels["team"] == "desk"
     assert alert.annotations["description"].startswith(
-        "89.66% of 29 met, 90.00% promised; 3 breached since 2026-02-28T23"
+        "89.66% of 29 met, 90.00% promised; 3 breached since 2026-02-13T11"
     )
 
 
@@ -202,7 +232,8 @@ def test_a_few_bad_events_are_no_news() -> None:
 
 
 def test_alert_stays_until_the_budget_is_clearly_not_spent() -> None:
-    book = Book()
+    book = Book(register(promise(**IN_FULL)))
+    book.begins()
     book.counts(DAY[1], 50, 10)
     book.now()
     book.counts(DAY[1], 95, 10)
@@ -264,7 +295,7 @@ def test_objective_is_that_of_the_revision_in_force() -> None:
     easier = promise("1/2", since=0, until=DAY[20])
     stricter = promise("9/10", revision=2, since=DAY[20])
     book = Book(register(easier, stricter))
-    book.counts(DAY[1], 7, 3)
+    book.counts(DAY[1], 6, 4)
     book.now(DAY[20] - 1)
     assert book.states == [], "announced terms are not in force yet"
     book.now(DAY[20])
@@ -273,7 +304,7 @@ def test_objective_is_that_of_the_revision_in_force() -> None:
 
 def test_revision_without_an_objective_ends_it() -> None:
     book = Book(register(promise(until=DAY[20]), target("r", revision=2, since=DAY[20])))
-    book.counts(DAY[1], 7, 3)
+    book.counts(DAY[1], 2, 8)
     book.now(DAY[10])
     book.now(DAY[20])
     assert book.states == [AlertState.FIRING, AlertState.RESOLVED]
@@ -324,7 +355,7 @@ def test_counts_are_forgotten_when_they_have_left_the_window_for_long_enough() -
     assert len(book.engine) == 2
     book.now(DAY[0] + 41 * DAY_MS)
     assert len(book.engine) == 1
-    assert sum(key[:1] == b"c" for key in book.rows) == 1
+    assert sum(key[:1] in (b"h", b"y") for key in book.rows) == 1
 
 
 def test_counts_of_a_target_without_an_objective_are_forgotten_too() -> None:
@@ -335,25 +366,65 @@ def test_counts_of_a_target_without_an_objective_are_forgotten_too() -> None:
     assert len(book.engine) == 2
     book.now(DAY[11])
     assert len(book.engine) == 0
-    assert not any(key[:1] == b"c" for key in book.rows)
+    assert not any(key[:1] in (b"h", b"y") for key in book.rows)
 
 
 def test_rows_of_forgotten_counts_are_removed_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sla.objective.REMOVAL_LIMIT", 2)
     book = Book(register(promise(over=ROLLING)), retention_days=0)
     for number in range(5):
-        book.counts(DAY[0] + number * MINUTE_MS, 1, 0)
-    book.now(DAY[0] + 31 * DAY_MS)
+        book.counts(DAY[0] + number * HOUR_MS + HOUR_MS, 1, 0)
+    book.now(DAY[1])
+    assert kept(book) == 5
+    book.now(DAY[0] + 32 * DAY_MS)
     assert len(book.engine) == 0
-    assert sum(key[:1] == b"c" for key in book.rows) == 3
-    for number in (0, 4):
-        book.counts(DAY[0] + number * MINUTE_MS, 2, 0)  # told again: one whose row is gone, one whose row is not
+    assert kept(book) == 3
+    book.counts(DAY[0] + HOUR_MS, 2, 0)  # told again: one whose row is not gone yet
     for _ in range(3):
-        book.now(DAY[0] + 31 * DAY_MS)
-    assert sum(key[:1] == b"c" for key in book.rows) == 2
+        book.now(DAY[0] + 32 * DAY_MS)
+    assert kept(book) == 1
     before = len(book.engine)
     book.restarts()
-    assert len(book.engine) == before == 2
+    assert len(book.engine) == before == 1
+
+
+def kept(book: Book) -> int:
+    return sum(key[:1] in (b"h", b"y") for key in book.rows)
+
+
+def test_hours_of_a_day_that_is_over_become_one_row_and_can_still_be_corrected() -> None:
+    book = Book(register(promise(over=ROLLING)))
+    for number in range(30):
+        book.counts(DAY[2] + HOUR_MS * number, 10, number % 3)
+    book.now(DAY[3])
+    assert kept(book) == 30
+    book.now(DAY[6])
+    book.now(DAY[6] + DAY_MS)
+    assert kept(book) == 2
+    before = (book.attainment.met, book.attainment.breached)
+    assert before == (300, 30)
+    book.restarts()
+    assert (book.attainment.met, book.attainment.breached) == before
+    book.counts(DAY[2] + HOUR_MS * 2, 12, 0)
+    book.now(DAY[7] + MINUTE_MS)
+    assert (book.attainment.met, book.attainment.breached) == (302, 28)
+    book.restarts()
+    assert (book.attainment.met, book.attainment.breached) == (302, 28)
+    assert kept(book) == 2
+
+
+def test_minutes_as_a_former_release_kept_them_are_taken_over() -> None:
+    book = Book()
+    for source, met, breached in ((A, 5, 1), (B, 3, 2)):
+        key = b"c" + struct.pack(">q", DAY[1]) + source.encode() + b"\x00r"
+        book.rows[key] = struct.pack(">Bii", 1, met, breached)
+    book.restarts()
+    book.now()
+    assert (book.attainment.met, book.attainment.breached) == (8, 3)
+    assert kept(book) == 2
+    assert not any(key[:1] == b"c" for key in book.rows)
+    book.counts(DAY[1], 6, 0)
+    assert (book.attainment.met, book.attainment.breached) == (9, 2), "and they can still be corrected"
 
 
 def test_engine_without_sources_has_no_coverage() -> None:
