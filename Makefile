@@ -17,7 +17,7 @@ PROMTOOL := $(shell command -v promtool 2>/dev/null)
 AMTOOL := $(shell command -v amtool 2>/dev/null)
 PROMETHEUS_TESTS = $(wildcard config/prometheus/tests/*.yml)
 
-.PHONY: help venv demo test check unit property broker e2e bench reference format lock clean
+.PHONY: help venv demo test check unit property broker e2e bench reference dashboards format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ check: $(READY) ## format, lint, types, imports, rules, compose file; no test is
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m grafana.lint
 	@if grep -rnE '\b(TODO|FIXME|XXX)\b' --include='*.py' --include='*.yml' --include='*.yaml' --include='*.md' agents cli config docs examples export grafana sla sources streams tests; \
 		then echo 'left to do above: do it or file it' >&2; exit 1; fi
 ifneq ($(PROMTOOL),)
@@ -81,6 +82,9 @@ reference: $(READY) ## write the generated pages of docs/reference anew
 	$(BIN)/python -m streams.topics_reference > docs/reference/topics.md
 	$(BIN)/python -m export.catalogue > docs/reference/metrics.md
 	$(BIN)/python -m streams.event_reference
+
+dashboards: $(READY) ## write grafana/dashboards anew from grafana/boards
+	$(BIN)/python -m grafana.build
 
 format: $(READY) ## format the code, apply safe fixes
 	$(BIN)/ruff format .

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.observer import RecordObserver
+from agents.statement_issuer import StatementIssuer
 from config.burn_policy import load_burn_policy
 from config.settings import EngineSettings
 from export.catalogue import EventResult
@@ -50,6 +51,7 @@ class ObjectiveProcessor:
         self._outputs: list[Output] = []
         self.engine = self._new_engine(Register())
         self.contracts = self._new_watch()
+        self.statements = StatementIssuer(partition, topics, engine, self._retention_ms)
 
     def restore(self, rows: Mapping[bytes, bytes], position: Position, view: Any) -> None:
         """Take over restored rows."""
@@ -58,6 +60,7 @@ class ObjectiveProcessor:
         self.contracts = self._new_watch()
         self.contracts.load(rows.items())
         self.contracts.set_register(view.register)
+        self.statements.restore(rows.items(), view.register)
         self._ordinals = dict(position.ordinals)
 
     @property
@@ -74,6 +77,7 @@ class ObjectiveProcessor:
         """Put a compiled register in force."""
         self.engine.set_register(snapshot.register)
         self.contracts.set_register(snapshot.register)
+        self.statements.set_register(snapshot.register)
 
     def read(self, records: Sequence[Any], start: int) -> int:
         """Take in all records; rows are small, so a chunk always fits into a step."""
@@ -131,6 +135,9 @@ class ObjectiveProcessor:
             rows, alerts = self.contracts.judge(watermark_ms)
             outcome.rows |= rows
             outcome.alerts += alerts
+        rows, statements = self.statements.finish(self.engine)
+        outcome.rows |= rows
+        outputs += statements
         for alert in outcome.alerts:
             key = alert.id.encode()
             outputs.append(Output(self._alerts, partition_of(key, self._alert_partitions), key, encode_alert(alert)))

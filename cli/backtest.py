@@ -259,7 +259,8 @@ def line_of(record: Record) -> bytes:
     import msgspec
 
     from sla.outcome import Verdict
-    from streams.codecs import VERSION, encode_verdict
+    from streams.codecs import encode_verdict
+    from streams.wire import VERSION
 
     if isinstance(record, Verdict):
         return encode_verdict(record)

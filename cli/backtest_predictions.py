@@ -1,4 +1,4 @@
-"""``slawatch backtest --predictions`` and ``--policy``: what would have been predicted and paged, and how good it was."""
+"""``slawatch backtest --predictions`` and ``--policy``: what would have been predicted and paged, and its worth."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ WarmUp = Annotated[
 ]
 
 _EVENT: Final = -1
-_ALL: Final = "all"
 _DIGITS: Final = 6
 """Of a probability: the seventh says nothing, and lines stay short."""
 
@@ -202,8 +201,9 @@ class PredictionReport:
         if pooled is not None:
             console.print(_calibration_table(pooled))
             if self._plot is not None:
-                text = calibration_svg(pooled, stratum)
-                self._plot.write_text(text, encoding="utf-8")
+                several = len(set(self._strata)) > 1
+                path = self._plot.with_stem(f"{self._plot.stem}-{stratum.replace('/', '-')}") if several else self._plot
+                path.write_text(calibration_svg(pooled, stratum), encoding="utf-8")
         assert self._run is not None
         trust = self._run.forecaster.trust(stratum)
         trusted = sum(flag >= 2 for number, flag in zip(self._clock, self._flags, strict=True) if number in judged)
@@ -236,7 +236,8 @@ class PredictionReport:
         return qualities, quality_of(np.array(everything, float), np.array(outcomes, bool))
 
     def _compared(self, judged: frozenset[int]) -> list[PolicyResult]:
-        from sla.forecast.policy import CONSUMED_POLICIES, judged as judged_by, with_pages_of
+        from sla.forecast.policy import CONSUMED_POLICIES, with_pages_of
+        from sla.forecast.policy import judged as judged_by
 
         watched = list(self._watched(judged))
         results = [judged_by(policy, watched) for policy in self._policies]

@@ -18,13 +18,13 @@ def calibration_svg(quality: Quality, title: str) -> str:
     """Return a plot of calibration: a dot per bin, its area the number of predictions, and the line of honesty."""
     side = _SIZE + 2 * _MARGIN
     most = max((one.predictions for one in quality.bins), default=1.0) or 1.0
+    box = f'viewBox="0 0 {side} {side}" width="{side}" height="{side}"'
+    heading = f"{escape(title)}: calibration, ECE {quality.ece:.3f}, {quality.predictions:,} predictions"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" width="{side}" height="{side}" '
-        'font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box} font-family="sans-serif" font-size="12">',
         f"<title>Calibration of {escape(title)}</title>",
         f'<rect width="{side}" height="{side}" fill="white"/>',
-        f'<text x="{_MARGIN}" y="{_MARGIN - 20}" font-size="14">{escape(title)}: calibration, ECE {quality.ece:.3f}, '
-        f"{quality.predictions:,} predictions</text>",
+        f'<text x="{_MARGIN}" y="{_MARGIN - 20}" font-size="14">{heading}</text>',
         f'<line x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}" stroke="#999" stroke-dasharray="4 4"/>',
         f'<text x="{_x(0.5)}" y="{side - 8}" text-anchor="middle">predicted</text>',
         f'<text x="14" y="{_y(0.5)}" text-anchor="middle" transform="rotate(-90 14 {_y(0.5)})">observed</text>',

@@ -53,7 +53,12 @@ def check(
     except UnitError as error:
         typer.echo(f"--at: {error}", err=True)
         raise typer.Exit(WRONG_INPUT) from error
-    show_agreements(read_agreements(paths), at_ms)
+    from config.burn_checks import burn_notes
+
+    agreements = read_agreements(paths)
+    show_agreements(agreements, at_ms)
+    for note in burn_notes(agreements.contracts.values()):
+        typer.echo(f"note: {note}", err=True)
 
 
 @app.command("schema")
@@ -111,16 +116,18 @@ def _contracts_table(agreements: Agreements, at_ms: int) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for name in ("id", "type", "level", "customer", "in force", "targets", "calendar"):
+    for name in ("id", "type", "level", "customer", "in force", "targets", "services", "calendar"):
         table.add_column(
             name,
-            justify="right" if name == "targets" else "left",
+            justify="right" if name in ("targets", "services") else "left",
             no_wrap=name in ("id", "calendar", "timezone"),
             overflow="fold",
         )
     for contract_id, contract in sorted(agreements.contracts.items()):
         revision = contract.in_force(at_ms)
         calendars = {target.calendar or revision.calendar or "" for target in revision.targets} if revision else set()
+        promised = (revision.availability or ()) if revision else ()
+        calendars |= {of.hours for of in promised if of.hours is not None}
         table.add_row(
             contract_id,
             contract.type.value,
@@ -130,6 +137,7 @@ def _contracts_table(agreements: Agreements, at_ms: int) -> Table:
             if revision
             else _not_in_force(contract, at_ms),
             str(len(revision.targets)) if revision else "0",
+            str(len({of.service for of in promised})),
             "\n".join(sorted(calendars)),
         )
     return table

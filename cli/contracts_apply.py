@@ -38,11 +38,15 @@ def apply(
             "--prune", help="Also remove contracts and calendars that are not in DIR; this ends their monitoring."
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where a calendar changes its past: verdicts are corrected.")
+    ] = False,
 ) -> None:
     """Check contracts and calendars, then publish those that differ from the register; workers follow at once.
 
     Nothing is published if there is a fault, or if a signed revision differs from the one on the register: signed
-    revisions are immutable, a change is a new revision.
+    revisions are immutable, a change is a new revision. The past of a calendar that signed contracts count by changes
+    only with --force.
     """
     from config.settings import load_settings
     from streams.register_topics import DocumentKind, publish, read_register
@@ -60,7 +64,10 @@ def apply(
         kept = {} if prune else {key: register.documents[key] for key in absent}
         if faults := faults_against(register, agreements, kept, now_ms):
             refuse(faults)
-        for warning in warnings_against(register, agreements, now_ms):
+        rewritten = rewritten_past(register, agreements, documents, now_ms)
+        if rewritten and not force:
+            refuse([*rewritten, "nothing is published; --force publishes it, and corrects those verdicts"])
+        for warning in [*warnings_against(register, agreements, now_ms), *rewritten]:
             typer.echo(f"warning: {warning}", err=True)
         return await publish(settings, documents, remove=absent if prune else (), dry_run=dry_run)
 
@@ -109,6 +116,30 @@ def warnings_against(register: RegisterSnapshot, agreements: Agreements, now_ms:
         f"{place}: {line}"
         for place, published, proposed in _pairs(register, agreements)
         for line in retroactive_revisions(published, proposed, now_ms)
+    ]
+
+
+def rewritten_past(
+    register: RegisterSnapshot, agreements: Agreements, documents: Mapping[DocumentKey, bytes], now_ms: int
+) -> list[str]:
+    """Return a line for every calendar whose hours of the past would change, for contracts that are signed."""
+    from config.calendar_past import changes_of_the_past
+    from config.documents import DocumentError, calendar_of
+    from streams.connection import KafkaFault
+    from streams.register_topics import DocumentKind
+
+    published = {}
+    for identity, document in register.of_kind(DocumentKind.CALENDAR).items():
+        if documents.get((DocumentKind.CALENDAR, identity), document) != document:
+            try:
+                published[identity] = calendar_of(document)
+            except DocumentError as error:
+                raise KafkaFault(f"calendar {identity} on the register can't be read: {error}") from error
+    proposed = {identity: agreements.calendars[identity].to_domain() for identity in published}
+    contracts = published_contracts(register).values()
+    return [
+        f"{agreements.files[DocumentKind.CALENDAR.value, identity]}: {identity}: {line}"
+        for identity, line in changes_of_the_past(published, proposed, contracts, now_ms)
     ]
 
 

@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from cli.calendar_table import counted
 from cli.console import console as make_console
 from cli.contracts import read_agreements
-from cli.contracts_apply import documents_of, faults_against, warnings_against
+from cli.contracts_apply import documents_of, faults_against, rewritten_past, warnings_against
 from cli.contracts_lookup import AsJson, instant_ms, published_contracts, refuse
 
 if TYPE_CHECKING:
@@ -121,7 +121,11 @@ async def _plan(settings: Settings, agreements: Agreements, *, prune: bool) -> P
     if changes:
         proposed = {key: value for key, value in register.documents.items() if key not in published.removed}
         impact = await _impact(settings, register, {**proposed, **documents})
-    return Plan(published, changes, warnings_against(register, agreements, now_ms), impact)
+    warnings = [
+        *warnings_against(register, agreements, now_ms),
+        *rewritten_past(register, agreements, documents, now_ms),
+    ]
+    return Plan(published, changes, warnings, impact)
 
 
 def _changes(

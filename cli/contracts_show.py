@@ -38,6 +38,9 @@ def show(contract_id: ContractId, *, at: Instant = None, folders: Folders = None
         terms.setdefault("calendar", revision.calendar or "")
         console.print(f"\n{target.id}", style="bold", markup=False)
         _print_pairs(console, terms, indent=2)
+    for objective in revision.availability or ():
+        console.print(f"\n{objective.id}", style="bold", markup=False)
+        _print_pairs(console, target_in_words(objective), indent=2)
 
 
 def _print_pairs(console: Console, pairs: dict[str, str], *, indent: int) -> None:

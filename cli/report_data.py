@@ -143,8 +143,9 @@ async def _read_topics(settings: Settings) -> ReportData:
     from streams.codecs import decode_ticket
     from streams.connection import read_to_end
     from streams.register_topics import read_register
+    from streams.statement_codec import StatementHistory
     from streams.topics import STATEMENTS, TICKETS, VERDICTS, Topics
-    from streams.verdict_reader import StatementHistory, VerdictHistory
+    from streams.verdict_reader import VerdictHistory
 
     topics = Topics(settings)
     view = compile_register(await read_register(settings))

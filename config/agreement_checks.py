@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any
 
+from config.burn_checks import burn_problems
+from config.calendar_model import CalendarModel
 from config.contract_checks import equally_specific, mappings, sequence
 from config.contract_model import ContractModel
 from config.faults import Fault, Loc, StrictModel, path_of, shown, suggestion, unknown
 from config.yaml_reader import YamlDocument
 from sla import events
-from sla.contract import Condition, ContractType, Target
+from sla.calendar import Calendar
+from sla.contract import BusinessDays, Condition, ContractType, Target, TimeBase, Within
+from sla.due_dates import days_deadline
+from sla.duration import parse_within
+from sla.errors import CalendarError
+from sla.events import LATEST_EVENT_MS
 
 KNOWN_EVENTS = (
     events.CREATED,
@@ -97,6 +104,42 @@ def check_references(documents: Sequence[SourceDocument]) -> Iterator[Fault]:
                 yield contract.fault(("supports", index), f"{shown(supported)} is no sla, but an {types[supported]}")
 
 
+def check_allowances(documents: Sequence[SourceDocument], calendars: Mapping[str, CalendarModel]) -> Iterator[Fault]:
+    """Yield targets in business time that are longer than their calendar works: no clock could have a deadline.
+
+    Every event up to the last instant an event may name must give one, see :data:`~sla.events.LATEST_EVENT_MS`.
+    """
+    compiled: dict[str, Calendar] = {}
+    for document in documents:
+        if not isinstance(document.model, ContractModel):
+            continue
+        for i, revision in enumerate(document.model.revisions):
+            for j, target in enumerate(revision.targets):
+                within, name = parse_within(target.within), target.calendar or revision.calendar
+                model = calendars.get(name or "")
+                if name is None or model is None or within.base is TimeBase.ELAPSED:
+                    continue
+                if name not in compiled:
+                    compiled[name] = Calendar(model.to_domain())
+                if not _is_reached(within, compiled[name]):
+                    yield document.fault(
+                        ("revisions", i, "targets", j, "within"),
+                        f"{target.within} is more than calendar {shown(name)} is open in a hundred years, so there may "
+                        "be no deadline: write a shorter target or longer hours",
+                    )
+
+
+def _is_reached(within: Within, calendar: Calendar) -> bool:
+    try:
+        if isinstance(within.rule, BusinessDays):
+            days_deadline(within.rule, calendar, LATEST_EVENT_MS)
+        elif within.rule is None:
+            calendar.deadline(LATEST_EVENT_MS, within.duration_ms)
+    except CalendarError:
+        return False
+    return True
+
+
 def _repeated_ids(documents: Sequence[SourceDocument]) -> Iterator[Fault]:
     first: dict[str, str] = {}
     for document in documents:
@@ -173,6 +216,7 @@ def warnings_of(documents: Sequence[SourceDocument]) -> Iterator[Fault]:
     contracts = [(document, document.model) for document in documents if isinstance(document.model, ContractModel)]
     for document, contract in contracts:
         yield from _unusual_events(document, contract)
+        yield from (document.fault(loc, message) for loc, message in burn_problems(contract))
     targets = [(document, target) for document, contract in contracts for target in contract.to_domain().targets]
     yield from _competing(targets)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from config.contract_checks import ACTING, Status
+from config.contract_checks import ACTING, OnEnd, Status
 from config.contract_model import ContractModel, RevisionModel
 from sla.units import format_instant, parse_instant
 
@@ -46,6 +46,8 @@ def illegal_transitions(published: ContractModel, proposed: ContractModel, now_m
     for revision in published.revisions:
         if revision.status is Status.TERMINATED:
             yield from _termination(revision, after.get(revision.revision), now_ms)
+            if revision.effective_from_ms <= now_ms and _is_terminated(proposed):
+                yield from _open_clocks(published, proposed)
 
 
 def retroactive_revisions(published: ContractModel, proposed: ContractModel, now_ms: int) -> Iterator[str]:
@@ -70,7 +72,13 @@ class TerminationError(Exception):
 
 
 def with_termination(
-    contract: ContractModel, effective_from: str, *, reason: str, by: str | None, move: bool = False
+    contract: ContractModel,
+    effective_from: str,
+    *,
+    reason: str,
+    by: str | None,
+    on_end: OnEnd | None = None,
+    move: bool = False,
 ) -> ContractModel:
     """Return a contract with a termination as its last revision.
 
@@ -80,20 +88,22 @@ def with_termination(
         RFC 3339; the contract ends then.
     reason, by : str
         Why, and who decided it.
+    on_end : OnEnd or None
+        What becomes of open clocks; None: what the contract says.
     move : bool
-        Replace a termination that the contract has at another instant.
+        Replace a termination that the contract has at another instant, or with another word about open clocks.
 
     Returns
     -------
     ContractModel
-        The same object if it is terminated at that instant already. What is not signed is left out: nothing can
-        follow a termination.
+        The same object if it is terminated at that instant, with that word about open clocks, already. What is
+        not signed is left out: nothing can follow a termination.
 
     Raises
     ------
     TerminationError
         If nothing is signed, or a revision takes effect at that instant or later, or the contract is terminated at
-        another instant and ``move`` is not set.
+        another instant, or with another word about open clocks, and ``move`` is not set.
     """
     at_ms = parse_instant(effective_from)
     acting = [revision for revision in contract.revisions if revision.status in ACTING]
@@ -101,13 +111,18 @@ def with_termination(
     if not signed:
         raise TerminationError(f"{contract.id}: nothing is signed: there is nothing to terminate")
     ended = acting[-1] if acting[-1].status is Status.TERMINATED else None
-    if ended is not None and ended.effective_from_ms == at_ms:
-        return contract
-    if ended is not None and not move:
-        raise TerminationError(
-            f"{contract.id}: revision {ended.revision} terminates it at {ended.effective_from} already; --force moves "
-            "that to another instant"
-        )
+    if ended is not None:
+        is_there = ended.effective_from_ms == at_ms
+        if is_there and on_end in {None, on_end_of(contract)}:
+            return contract
+        if not move:
+            already = f"{contract.id}: revision {ended.revision} terminates it at {ended.effective_from}"
+            raise TerminationError(
+                f"{already} with on_end: {on_end_of(contract)}; --force changes that"
+                if is_there
+                else f"{already} already; --force moves that to another instant"
+            )
+        on_end = on_end or ended.on_end
     if signed[-1].effective_from_ms >= at_ms:
         raise TerminationError(
             f"{contract.id}: revision {signed[-1].revision} is signed and takes effect at {signed[-1].effective_from}: "
@@ -115,9 +130,16 @@ def with_termination(
         )
     number = ended.revision if ended else max(revision.revision for revision in contract.revisions) + 1
     termination = RevisionModel(
-        revision=number, status=Status.TERMINATED, effective_from=effective_from, reason=reason, by=by
+        revision=number, status=Status.TERMINATED, effective_from=effective_from, reason=reason, by=by, on_end=on_end
     )
     return contract.model_copy(update={"revisions": (*signed, termination)})
+
+
+def on_end_of(contract: ContractModel) -> OnEnd:
+    """Return what becomes of open clocks when a contract ends: the termination's word, or the contract's."""
+    last = contract.revisions[-1]
+    told = last.on_end if last.status is Status.TERMINATED else None
+    return told or contract.on_end or OnEnd.RUN_OFF
 
 
 def status_at(contract: ContractModel, revision: RevisionModel, at_ms: int) -> str:
@@ -164,6 +186,16 @@ def _numbers(published: ContractModel, proposed: ContractModel) -> Iterator[str]
 def _status_of(contract: ContractModel, number: int) -> str:
     statuses: Mapping[int, Status] = {revision.revision: revision.status for revision in contract.revisions}
     return statuses[number].value if number in statuses else "not there"
+
+
+def _is_terminated(contract: ContractModel) -> bool:
+    return contract.revisions[-1].status is Status.TERMINATED
+
+
+def _open_clocks(published: ContractModel, proposed: ContractModel) -> Iterator[str]:
+    was, now = on_end_of(published), on_end_of(proposed)
+    if was is not now:
+        yield f"on_end: was {was} when the contract ended, what became of its open clocks can't be {now} any more"
 
 
 def _termination(published: RevisionModel, proposed: RevisionModel | None, now_ms: int) -> Iterator[str]:

@@ -13,7 +13,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from config.agreement_checks import SourceDocument, check_references, warnings_of
+from config.agreement_checks import SourceDocument, check_allowances, check_references, warnings_of
+from config.burn_policy import BURN_POLICY_KIND
 from config.calendar_combinations import combine_documents
 from config.calendar_model import FOLDER, CalendarModel
 from config.contract_model import ContractModel
@@ -102,6 +103,7 @@ def load_agreements(paths: Sequence[Path], *, proposal: Path | None = None) -> A
     faults.extend(check_references(documents))
     calendars, faults_between = combine_documents(documents)
     faults.extend(faults_between)
+    faults.extend(check_allowances(documents, calendars))
     if faults:
         faults.sort(key=lambda fault: (order.get(fault.file.partition(_DOCUMENT)[0], -1), fault.line or 0))
         raise AgreementFaults(faults)
@@ -176,7 +178,7 @@ def documents_of(file: Path, faults: list[Fault]) -> Iterator[SourceDocument]:
 
 def _kind_fault(data: object) -> str | None:
     """Say what is wrong with the kind of a document that is none of ours; None if it belongs to another tool."""
-    if not isinstance(data, dict) or "apiVersion" in data or data.get("kind") == MAPPING_KIND:
+    if not isinstance(data, dict) or "apiVersion" in data or data.get("kind") in (MAPPING_KIND, BURN_POLICY_KIND):
         return None
     if "kind" in data:
         return unknown(data["kind"], list(MODELS))

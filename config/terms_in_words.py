@@ -32,8 +32,10 @@ def condition_in_words(clauses: Sequence[Mapping[str, Sequence[str]]]) -> str:
     return "; or ".join(_clause(clause) for clause in clauses) or "never"
 
 
-def target_in_words(target: TargetModel) -> dict[str, str]:
-    """Return the terms of a target that say something, each in words, by their names in the document.
+def target_in_words(target: TargetModel | AvailabilityModel) -> dict[str, str]:
+    """Return the terms of a target or an availability objective that say something, each in words.
+
+    They go by their names in the document.
 
     Defaults are left out, except those that a reader wants to see (who it applies to, start, stop, within).
     """

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
+from typing_extensions import override
 
 from config.faults import Loc, Problem
 
@@ -33,8 +34,13 @@ _MAPPING: Final = "tag:yaml.org,2002:map"
 _LARGEST_DOCUMENT_NODES: Final = 200_000
 """Aliases of aliases grow exponentially; the largest sensible contract has a few thousand values."""
 
+_DEEPEST_NESTING: Final = 100
+"""The deepest sensible contract has about ten levels; Python's stack ends somewhere below a thousand."""
+
 _LONGEST_NUMBER: Final = 30
 """Longer ones are serial numbers: text."""
+
+_TOO_DEEP: Final = f"nested more than {_DEEPEST_NESTING} deep"
 
 _NUMBER_LIKE = re.compile(
     r"^[-+]?(0[xob][0-9a-fA-F_]+|[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|\.[0-9_]+([eE][-+]?[0-9]+)?)$"
@@ -47,6 +53,21 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the resolution of plain scalars described above; only ``compose`` is used."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in the base class
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    @override
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self._depth == _DEEPEST_NESTING:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise YamlSyntaxError(f"line {mark.line + 1}, column {mark.column + 1}: {_TOO_DEEP}", mark.line + 1)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 _Loader.add_implicit_resolver(_NULL, re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
@@ -95,7 +116,7 @@ def read_documents(text: str) -> Iterator[YamlDocument]:
     Raises
     ------
     YamlSyntaxError
-        Where the text stops being YAML; the documents before that have been yielded.
+        Where the text stops being YAML, or is nested too deeply; the documents before that have been yielded.
     """
     loader: _Loader | None = None
     try:
@@ -137,13 +158,16 @@ class _Walk:
         self.nodes += 1
         if self.nodes > _LARGEST_DOCUMENT_NODES:
             raise YamlSyntaxError(
-                f"more than {_LARGEST_DOCUMENT_NODES} values: aliases that multiply?", self.lines[loc]
+                f"line {self.lines[loc]}: more than {_LARGEST_DOCUMENT_NODES} values: aliases that multiply?",
+                self.lines[loc],
             )
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, loc)
         if id(node) in self.open:
             self.problems.append((loc, "an alias that contains itself"))
             return None
+        if len(self.open) == _DEEPEST_NESTING:
+            raise YamlSyntaxError(f"line {self.lines[loc]}: {_TOO_DEEP}: aliases of aliases?", self.lines[loc])
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):

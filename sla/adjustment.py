@@ -164,7 +164,8 @@ def _rule_of(text: str, start: datetime) -> rrule:
     if rule._freq > HOURLY:  # type: ignore[attr-defined]  # noqa: SLF001 - the parsed frequency has no public name
         raise UnitError(f"{text!r} recurs more often than every hour: {how_to}")
     # A rule that nothing fits (30 February) would be searched until the year 9999.
-    return rule if "UNTIL=" in body.upper() else rule.replace(until=start + _HORIZON)
+    is_finite = "UNTIL=" in body.upper() or "COUNT=" in body.upper()
+    return rule if is_finite else rule.replace(until=start + _HORIZON)
 
 
 def _local(zone: CivilZone, instant_ms: int) -> datetime:

@@ -238,7 +238,7 @@ def wilson_lower_bound(bad: int, events: int, z: float) -> float:
     z : float
         Quantile of the normal distribution: 1.645 for a one-sided confidence of 95 %.
     """
-    if not events:
+    if not bad or not events:
         return 0.0
     share, square = bad / events, z * z
     centre = share + square / (2 * events)

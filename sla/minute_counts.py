@@ -241,6 +241,10 @@ class MinuteRing:
         """How many pieces, of hours and of days, are kept."""
         return len(self._hours) + sum(piece is not None for piece in self._days)
 
+    def has_piece(self, number: int, *, is_day: bool) -> bool:
+        """Tell whether an hour, or a sealed day, is kept as a piece of its own."""
+        return self._day(number) is not None if is_day else number in self._hours
+
     def __bool__(self) -> bool:
         return bool(self._hours or self._open or any(piece is not None for piece in self._days))
 

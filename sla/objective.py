@@ -290,10 +290,8 @@ class ObjectiveEngine:
         return MinuteRing() if tally is None else tally
 
     def _in_force(self, counted_as: str, marks: tuple[int | None, int | None]) -> Promise | None:
-        promise = self._promises.of(counted_as, marks[0] or 0)
-        if promise is None or promise.is_availability:
-            promise = self._promises.of(counted_as, marks[1] or 0)
-        return promise
+        mark = marks[self._promises.is_availability(counted_as)]
+        return self._promises.of(counted_as, mark or 0)
 
     # --- inputs ----------------------------------------------------------------------------------------------------
 
@@ -402,7 +400,7 @@ class ObjectiveEngine:
     def _judge_all(self, marks: tuple[int | None, int | None]) -> None:
         minutes = [-1 if mark is None else mark // MINUTE_MS for mark in marks]
         is_later = [minute > judged for minute, judged in zip(minutes, self._judged_at, strict=True)]
-        after = self._watched_until(marks)
+        spans = self._spans_to_judge(marks)
         for counted_as, tally in self._tallies.items():
             promise = self._in_force(counted_as, marks)
             if promise is None:
@@ -410,14 +408,15 @@ class ObjectiveEngine:
             mark = marks[promise.is_availability]
             if mark is None:
                 continue
-            moved = is_later[promise.is_availability]
-            if not (moved or self._all_dirty or counted_as in self._dirty):
+            after_ms, until_ms = spans[promise.is_availability]
+            is_due = is_later[promise.is_availability] or after_ms < until_ms
+            if not (is_due or self._all_dirty or counted_as in self._dirty):
                 continue
             if not tally.bad_total and counted_as not in self._overspent and counted_as not in self._burning:
                 continue
             self._judge_budget(promise, mark)
-            if moved:
-                self._judge_burn(promise, tally, *after[promise.is_availability])
+            if after_ms < until_ms:
+                self._judge_burn(promise, tally, after_ms, until_ms)
         self._judged_at = minutes
         self._all_dirty = False
 
@@ -518,7 +517,7 @@ class ObjectiveEngine:
 
     # --- burn rates ------------------------------------------------------------------------------------------------
 
-    def _watched_until(self, marks: tuple[int | None, int | None]) -> list[tuple[int, int]]:
+    def _spans_to_judge(self, marks: tuple[int | None, int | None]) -> list[tuple[int, int]]:
         """Return which minutes are to be judged, ``(after, until]``, of clocks and of availability; take note of it."""
         spans = []
         before = list(self._watch)
@@ -538,7 +537,7 @@ class ObjectiveEngine:
         return spans
 
     def _judge_burn(self, promise: Promise, tally: _Tally, after_ms: int, until_ms: int) -> None:
-        if self.policy is None or after_ms >= until_ms:
+        if self.policy is None:
             return
         counted_as = promise.counted_as
         observed_from_ms = self._observed_from(promise, tally)
@@ -680,10 +679,19 @@ class ObjectiveEngine:
 
     def _remove_some(self) -> None:
         for key in self._gone[-REMOVAL_LIMIT:]:
-            self._outcome.rows.setdefault(key, None)  # unless it was told again in this step
+            if not self._keeps(key):  # else it was told again meanwhile
+                self._outcome.rows[key] = None
         del self._gone[-REMOVAL_LIMIT:]
 
     # --- pieces ----------------------------------------------------------------------------------------------------
+
+    def _keeps(self, key: bytes) -> bool:
+        piece = piece_of(key)
+        tally = None if piece is None else self._tallies.get(piece.counted_as)
+        if piece is None or tally is None:
+            return False
+        ring = tally.known if piece.kind.is_known else tally.by_source.get(piece.source)
+        return ring is not None and ring.has_piece(piece.number, is_day=piece.kind.is_day)
 
     def _tally(self, counted_as: str) -> _Tally:
         tally = self._tallies.get(counted_as)

@@ -93,6 +93,10 @@ class Promises:
         """What is counted for some objective, ascending."""
         return sorted(self._revisions)
 
+    def is_availability(self, counted_as: str) -> bool:
+        """Tell whether something is counted for the availability of a service."""
+        return any(promise is not None and promise.is_availability for promise in self._revisions.get(counted_as, ()))
+
     def of(self, counted_as: str, at_ms: int) -> Promise | None:
         """Return the promise in force at an instant, or None."""
         revisions = self._revisions.get(counted_as)

@@ -1,6 +1,6 @@
 """Issues the statements of one partition of the objectives: what is published when, and as which revision.
 
-What was issued last is kept as rows, so that a restart neither forgets a revision number nor tells the same thing twice.
+What was issued last is kept as rows, so that a restart neither forgets a revision number nor tells a thing twice.
 Work is done a little at a time: every objective is looked at once an hour of event time.
 """
 
@@ -172,8 +172,7 @@ class StatementDesk:
             span = period.span(newest.timezone)
             if span.start_ms < kept_from_ms or span.end_ms <= first_ms:
                 return
-            is_open = span.end_ms + self._grace_ms > now_ms
-            if not is_open and period.name not in issued and not counts.sums(*span).events:
+            if span.end_ms <= now_ms and period.name not in issued and not counts.sums(*span).events:
                 return  # nothing was ever known of it, or of what lies before
             terms = terms_in(seat.contract, seat.revisions, period)
             if terms is not None:

@@ -193,9 +193,20 @@ def counts_under(cells: Mapping[str, Cell], limits: Sequence[Limit], limit: Limi
     return {probe: (good, cell.total) for probe, cell in cells.items() if (good := cell.good[place]) is not None}
 
 
-def _body(row: bytes) -> bytes:
+def check_format(row: bytes) -> None:
+    """Look at the format of a row without reading it.
+
+    Raises
+    ------
+    RowFormatError
+        If a newer release wrote it.
+    """
     if row[0] != CELLS_FORMAT:
         raise RowFormatError(f"row format {row[0]}, this release reads {CELLS_FORMAT}: a newer worker wrote it")
+
+
+def _body(row: bytes) -> bytes:
+    check_format(row)
     return row[1:]
 
 

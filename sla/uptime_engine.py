@@ -25,7 +25,7 @@ from sla.service_alert import decide, last_known, note, withdraw
 from sla.service_state import MOST_STATUSES, ServiceState, Tail
 from sla.slices import Counts, Evidence, Slice, SliceState, decree_at, judge
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
-from sla.uptime_cells import HourCells, Limit, MinuteSamples, counts_under, minute_of
+from sla.uptime_cells import HourCells, Limit, MinuteSamples, check_format, counts_under, minute_of
 from sla.uptime_events import ProbeSample, ServiceFeedback, StatusChange, UptimeEvent
 
 SERVICE_PREFIX: Final = b"s"
@@ -182,10 +182,12 @@ class UptimeEngine:
             if prefix == SERVICE_PREFIX:
                 self._services[key[1:].decode()] = ServiceState.decode(row)
             elif prefix == MINUTE_PREFIX:
+                check_format(row)
                 place = _place_of(key)
                 self._minutes[place] = row
                 self._minutes_at.setdefault(place[0], set()).add(place[1])
             elif prefix == HOUR_PREFIX:
+                check_format(row)
                 self._hours[_place_of(key)] = row
         self._judged_floor_ms = 0
         self._watch_all()

@@ -21,8 +21,7 @@ from sla.errors import CalendarError, UnitError
 from sla.events import Reason, Rejected
 from sla.units import format_instant
 from sla.zones import CivilZone
-from streams.codecs import VERSION
-from streams.wire import BAD_INPUT, At, Text, as_object, key_mismatch, malformed, ms_of_wire, version_fault
+from streams.wire import BAD_INPUT, VERSION, At, Text, as_object, key_mismatch, malformed, ms_of_wire, version_fault
 
 
 class RecurrenceWire(msgspec.Struct, gc=False):

@@ -8,9 +8,9 @@ import yaml
 from typing_extensions import override
 
 from config.settings import Settings
-from streams.codecs import VERSION
 from streams.event_schemas import KINDS, EventKind
 from streams.topics import DEAD_LETTERS, Topic, Topics
+from streams.wire import VERSION
 
 ASYNCAPI: Final = "3.0.0"
 

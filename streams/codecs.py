@@ -15,32 +15,33 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Meta
 
-from sla.events import FEEDBACK, LATEST_EVENT_MS, Heartbeat, Reason, Rejected, TicketEvent, rank_of
+from sla.events import FEEDBACK, Heartbeat, Reason, Rejected, TicketEvent, rank_of
 from sla.outcome import Alert, AlertKind, AlertState, Verdict
 from sla.units import format_instant
+from streams.wire import (
+    BAD_INPUT,
+    EPOCH,
+    LATEST_AT_MS,
+    SHOWN_CHARS,
+    VERSION,
+    At,
+    Sequence,
+    Text,
+    key_mismatch,
+    malformed,
+    ms_of_wire,
+    shown,
+    unknown_type,
+)
 
-VERSION: Final = 1
-"""Version of the public schemas this release reads and writes."""
-
-LATEST_AT_MS: Final = LATEST_EVENT_MS
-"""The last instant an event may name. The first is the epoch."""
-
-_LARGEST_INT: Final = 2**63 - 1
 _OUT_OF_RANGE: Final = "Expected an instant in 1970..2299 - at `$.at`"
 _INT_OUT_OF_RANGE: Final = re.compile(r"Expected `int` [<>]= \d+ - at `\$\.at`")
-_LARGEST_DETAIL_CHARS: Final = 300
-_SHOWN_KEY_CHARS: Final = 60
 
-_Text = Annotated[str, Meta(min_length=1)]
-_At = Annotated[datetime, Meta(tz=True)] | Annotated[int, Meta(ge=0, le=LATEST_AT_MS)]
-_Sequence = Annotated[int, Meta(ge=0, le=_LARGEST_INT)]
 _Scalar = str | int | float | bool | None
 
 
@@ -48,18 +49,18 @@ class _TicketWire(msgspec.Struct, gc=False):
     """The shape nearly every record has; what does not fit is looked at again, slowly, for the reason."""
 
     version: Literal[1]
-    ticket: _Text
-    at: _At
-    event: _Text | None = None
+    ticket: Text
+    at: At
+    event: Text | None = None
     fields: dict[str, _Scalar] = {}
-    id: _Text | None = None
-    sequence: _Sequence = 0
+    id: Text | None = None
+    sequence: Sequence = 0
     type: Literal["ticket", "feedback"] = "ticket"
 
 
 class _HeartbeatWire(msgspec.Struct, gc=False):
     version: Literal[1]
-    at: _At
+    at: At
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -76,15 +77,10 @@ _decode_heartbeat_wire = msgspec.json.Decoder(_HeartbeatWire).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _encode_json = msgspec.json.Encoder().encode
 
-# msgspec raises the first for JSON that is none or does not fit, the others for nesting deeper than the stack, text
-# that is not UTF-8 and numbers out of range: all of them are the publisher's.
-_BAD_INPUT: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
-
 _MASK_32: Final = 0xFFFF_FFFF
 _MURMUR_SEED: Final = 0x9747_B28C
 _MURMUR_FACTOR: Final = 0x5BD1_E995
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EMPTY_HASH: Final = blake2b(digest_size=8)
 
 
@@ -121,11 +117,11 @@ def decode_ticket(
         return Rejected(Reason.OVERSIZED, f"{len(value)} bytes, an event may have {largest_bytes}")
     try:
         wire = _decode_ticket_wire(value)
-    except _BAD_INPUT as error:
+    except BAD_INPUT as error:
         return _heartbeat_or_rejection(value, error)
     ticket = wire.ticket
     if key != ticket.encode():
-        return _key_mismatch(key, ticket)
+        return key_mismatch(key, ticket, "ticket")
     event = wire.event
     if wire.type == "feedback":
         event = FEEDBACK
@@ -137,7 +133,7 @@ def decode_ticket(
     else:
         # Floor division of a timedelta would say the same; this is quicker. Only dates such as
         # 0001-01-01 and 9999-12-31, which stand for "none" in some source systems, are left to refuse.
-        since_epoch = at - _EPOCH
+        since_epoch = at - EPOCH
         at_ms = since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
         if not 0 <= at_ms <= LATEST_AT_MS:
             return Rejected(Reason.MALFORMED, _OUT_OF_RANGE)
@@ -191,11 +187,11 @@ def encode_verdict(verdict: Verdict) -> bytes:
 
 class _AlertWire(msgspec.Struct, gc=False):
     version: Literal[1]
-    id: _Text
+    id: Text
     kind: AlertKind
     state: AlertState
     severity: str
-    at: _At
+    at: At
     labels: dict[str, str]
     annotations: dict[str, str]
 
@@ -225,22 +221,10 @@ def decode_alert(value: bytes) -> Alert | Rejected:
     """Decode one record of ``sla.alerts``, tombstones excepted. Never raises."""
     try:
         wire = _decode_alert_wire(value)
-    except _BAD_INPUT as error:
+        at_ms = ms_of_wire(wire.at)
+    except BAD_INPUT as error:
         return _rejection(value, error, types=None)
-    at_ms = _at_ms(wire.at)
-    if isinstance(at_ms, Rejected):
-        return at_ms
     return Alert(wire.id, wire.kind, wire.state, wire.severity, at_ms, wire.labels, wire.annotations)
-
-
-def _at_ms(at: datetime | int) -> int | Rejected:
-    if isinstance(at, int):
-        return at
-    since_epoch = at - _EPOCH
-    at_ms = since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
-    if not 0 <= at_ms <= LATEST_AT_MS:
-        return Rejected(Reason.MALFORMED, _OUT_OF_RANGE)
-    return at_ms
 
 
 def _as_text(fields: Mapping[str, _Scalar]) -> dict[str, str | None]:
@@ -251,28 +235,14 @@ def _as_text(fields: Mapping[str, _Scalar]) -> dict[str, str | None]:
     }
 
 
-def _key_mismatch(key: bytes | None, ticket: str) -> Rejected:
-    said = "the record has no key" if key is None else f"the record's key is {_shown(key)}"
-    return Rejected(
-        Reason.KEY_MISMATCH,
-        f"{said}, its `ticket` is {ticket[:_SHOWN_KEY_CHARS]!r}: the producer must set the key to the ticket id "
-        "(UTF-8, StringSerializer, no quotes)",
-    )
-
-
-def _shown(key: bytes) -> str:
-    return repr(key[:_SHOWN_KEY_CHARS].decode(errors="replace"))
-
-
 def _heartbeat_or_rejection(value: bytes, error: Exception) -> Heartbeat | Rejected:
     """Read a record that is no ticket event: a heartbeat, or why not."""
     try:
         envelope = _decode_envelope(value)
         is_heartbeat = envelope.type == "heartbeat" and envelope.version == VERSION
         if is_heartbeat:
-            at_ms = _at_ms(_decode_heartbeat_wire(value).at)
-            return at_ms if isinstance(at_ms, Rejected) else Heartbeat(at_ms)
-    except _BAD_INPUT as envelope_error:
+            return Heartbeat(ms_of_wire(_decode_heartbeat_wire(value).at))
+    except BAD_INPUT as envelope_error:
         error = envelope_error
     return _rejection(value, error, types=("ticket", "feedback", "heartbeat"))
 
@@ -281,15 +251,13 @@ def _rejection(value: bytes, error: Exception, types: tuple[str, ...] | None) ->
     """Say why a value can't be read. The version is judged first: what another version means is not known here."""
     try:
         envelope = _decode_envelope(value)
-    except _BAD_INPUT:
+    except BAD_INPUT:
         return Rejected(Reason.MALFORMED, _detail(error))
     version = envelope.version
     if isinstance(version, int) and not isinstance(version, bool) and version != VERSION:
-        return Rejected(Reason.UNKNOWN_VERSION, f"version {_rendered(version)}: this release reads version {VERSION}")
+        return Rejected(Reason.UNKNOWN_VERSION, f"version {shown(version)}: this release reads version {VERSION}")
     if types is not None and isinstance(envelope.type, str) and envelope.type not in types:
-        return Rejected(
-            Reason.UNKNOWN_TYPE, f"type {_rendered(envelope.type)}: expected one of {', '.join(types)} - at `$.type`"
-        )
+        return unknown_type(envelope.type, types)
     detail = _detail(error)
     if "`$.fields" in detail and isinstance(envelope.fields, dict):
         # msgspec writes `$.fields[...]`; a publisher wants the name.
@@ -298,19 +266,11 @@ def _rejection(value: bytes, error: Exception, types: tuple[str, ...] | None) ->
                 return Rejected(
                     Reason.MALFORMED,
                     f"Expected `str | number | bool | null`, got `{'array' if isinstance(field, list) else 'object'}` "
-                    f"- at `$.fields.{name[:_SHOWN_KEY_CHARS]}`",
+                    f"- at `$.fields.{name[:SHOWN_CHARS]}`",
                 )
     return Rejected(Reason.MALFORMED, detail)
 
 
-def _rendered(scalar: str | int) -> str:
-    return repr(scalar)[:_SHOWN_KEY_CHARS]
-
-
 def _detail(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "JSON nested too deeply"
-    text = str(error)
-    if _INT_OUT_OF_RANGE.match(text):
-        return _OUT_OF_RANGE
-    return text[:_LARGEST_DETAIL_CHARS]
+    detail = malformed(error).detail
+    return _OUT_OF_RANGE if _INT_OUT_OF_RANGE.match(detail) else detail

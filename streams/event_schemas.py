@@ -21,11 +21,12 @@ from sla.events import Reason
 from sla.outcome import Result
 from streams import dead_letters
 from streams.adjustment_codec import AdjustmentWire
-from streams.codecs import ALERT_WIRE, TICKET_WIRE, VERSION
+from streams.codecs import ALERT_WIRE, TICKET_WIRE
 from streams.event_examples import EXAMPLES
 from streams.event_fields import DESCRIPTIONS
 from streams.topics import ADJUSTMENTS, ALERTS, DEAD_LETTERS, TICKETS, UPTIME, VERDICTS
 from streams.uptime_codec import HeartbeatWire, SampleWire, ServiceFeedbackWire, StatusWire
+from streams.wire import VERSION
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 

@@ -1,4 +1,4 @@
-"""Reads ``sla.verdicts`` and ``sla.statements`` back, as any consumer would: into the domain's own types."""
+"""Reads ``sla.verdicts`` back, as any consumer would: into the domain's own type."""
 
 from __future__ import annotations
 
@@ -32,17 +32,7 @@ class _VerdictWire(msgspec.Struct):
     parties_paused: dict[str, float] = {}
 
 
-class _StatementWire(msgspec.Struct):
-    objective: str
-    period: str
-    revision: int
-    as_of: str
-    good: int
-    bad: int
-
-
 _decode_verdict = msgspec.json.Decoder(_VerdictWire).decode
-_decode_statement = msgspec.json.Decoder(_StatementWire).decode
 
 
 def decode_verdict(value: bytes) -> Verdict:
@@ -127,32 +117,3 @@ class VerdictHistory:
             self.in_force.pop(key, None)
         else:
             self.in_force[key] = verdict
-
-
-class StatementHistory:
-    """Folds the records of ``sla.statements`` into the newest statement of each objective and period.
-
-    Attributes
-    ----------
-    issued : dict
-        By (objective, period): (revision, good, bad).
-    as_of_ms : int or None
-        Up to when the newest of them counts, UTC epoch ms.
-    """
-
-    def __init__(self) -> None:
-        self.issued: dict[tuple[str, str], tuple[int, int, int]] = {}
-        self.as_of_ms: int | None = None
-
-    def take(self, record: Any) -> None:
-        """Take in the next record; what is no statement is passed over."""
-        try:
-            wire = _decode_statement(record.value or b"")
-            as_of_ms = parse_instant(wire.as_of)
-        except ValueError:
-            return
-        key = (wire.objective, wire.period)
-        last = self.issued.get(key)
-        if last is None or wire.revision >= last[0]:
-            self.issued[key] = (wire.revision, wire.good, wire.bad)
-        self.as_of_ms = as_of_ms if self.as_of_ms is None else max(self.as_of_ms, as_of_ms)

@@ -9,8 +9,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from sla.events import Reason, Rejected
-from streams.codecs import LATEST_AT_MS, VERSION
+from sla.events import LATEST_EVENT_MS, Reason, Rejected
+
+VERSION: Final = 1
+"""Version of the public schemas this release reads and writes."""
+
+LATEST_AT_MS: Final = LATEST_EVENT_MS
+"""The last instant an event may name. The first is the epoch."""
 
 Text = Annotated[str, Meta(min_length=1)]
 At = Annotated[datetime, Meta(tz=True)] | Annotated[int, Meta(ge=0, le=LATEST_AT_MS)]
@@ -22,9 +27,11 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 BAD_INPUT: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 """What msgspec raises for bytes that are no JSON, don't fit, nest too deeply or hold a number out of range."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What epoch ms count from."""
 _LARGEST_DETAIL_CHARS: Final = 300
-_SHOWN_CHARS: Final = 60
+SHOWN_CHARS: Final = 60
+"""How much of a publisher's text a message shows."""
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -49,7 +56,7 @@ def ms_of_wire(at: datetime | int, path: str = "$.at") -> int:
     """
     if isinstance(at, int):
         return at
-    since_epoch = at - _EPOCH
+    since_epoch = at - EPOCH
     at_ms = since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
     if not 0 <= at_ms <= LATEST_AT_MS:
         raise InstantOutOfRangeError(f"Expected an instant in 1970..2299 - at `{path}`")
@@ -115,7 +122,7 @@ def malformed(error: BaseException) -> Rejected:
 
 def shown(value: str | int) -> str:
     """Render a value of a publisher for a message, cut to a readable length."""
-    return repr(value[:_SHOWN_CHARS] if isinstance(value, str) else value)[: _SHOWN_CHARS + 2]
+    return repr(value[:SHOWN_CHARS] if isinstance(value, str) else value)[: SHOWN_CHARS + 2]
 
 
 def as_object(pairs: Mapping[str, object]) -> bytes:

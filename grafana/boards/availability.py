@@ -34,11 +34,8 @@ def _of(spec: catalogue.GaugeSpec) -> str:
     return f"max by (contract, objective) ({once(spec)}) {_ONLY}"
 
 
-_WINDOW_SECONDS = largest(catalogue.OBJECTIVE_WINDOW_SECONDS, "contract, objective")
-_SHARE_LEFT = f"({once(catalogue.ERROR_BUDGET_REMAINING_RATIO)} * (1 - {once(catalogue.OBJECTIVE_TARGET_RATIO)}))"
-_BAD_LEFT = (
-    f"max by (contract, objective) {_SHARE_LEFT} * on (contract, objective) group_left () {_WINDOW_SECONDS} {_ONLY}"
-)
+_TIME_LEFT = _of(catalogue.ERROR_BUDGET_REMAINING_SECONDS)
+_UP = largest(catalogue.SERVICE_UP, "service, objective", 'service=~"$service"')
 
 _NOW = Row(
     "Now",
@@ -68,7 +65,7 @@ _NOW = Row(
             "Least downtime left",
             "How long the service closest to its limit may still be down in the window (of a calendar period: about).",
             Kind.STAT,
-            (Query(f"min({_BAD_LEFT})"),),
+            (Query(f"min({_TIME_LEFT})"),),
             unit="s",
             steps=((None, Colour.BAD), (0.0, Colour.GOOD)),
             width=6,
@@ -101,7 +98,7 @@ _SERVICES = Row(
                 Query(_of(catalogue.OBJECTIVE_ATTAINMENT_RATIO), "available", "percentunit"),
                 Query(_of(catalogue.OBJECTIVE_TARGET_RATIO), "promised", "percentunit"),
                 Query(_of(catalogue.ERROR_BUDGET_REMAINING_RATIO), "budget left", "percentunit", steps=BUDGET_STEPS),
-                Query(_BAD_LEFT, "downtime left", "s"),
+                Query(_TIME_LEFT, "downtime left", "s"),
                 Query(_of(catalogue.OBJECTIVE_COVERAGE_RATIO), "observed", "percentunit"),
             ),
             decimals=3,
@@ -109,6 +106,16 @@ _SERVICES = Row(
             height=9,
             links=(TO_OBJECTIVE,),
             no_value="no availability is promised",
+            may_be_empty=_NO_SERVICES,
+        ),
+        Panel(
+            "Up and down",
+            "Whether each service's last slice of time was good. A gap: nobody knows, or nothing is promised "
+            "for those hours.",
+            Kind.STATES,
+            (Query(_UP, "{{service}} ({{objective}})"),),
+            words={1: ("up", Colour.GOOD), 0: ("DOWN", Colour.BAD)},
+            width=24,
             may_be_empty=_NO_SERVICES,
         ),
         Panel(
@@ -128,7 +135,7 @@ _SERVICES = Row(
             "Downtime left",
             "Falls while a service is down; rises when old downtime leaves a rolling window.",
             Kind.LINES,
-            (Query(_BAD_LEFT, "{{service}} ({{objective}})"),),
+            (Query(_TIME_LEFT, "{{service}} ({{objective}})"),),
             unit="s",
             steps=((None, Colour.BAD), (0.0, Colour.GOOD)),
             may_be_empty=_NO_SERVICES,

@@ -21,8 +21,8 @@ from grafana.model import Board, Colour, Kind, Panel, Query, Row
 from grafana.promql import largest, once, total
 from sla.outcome import AlertKind
 
-_WINDOWS = ("5m", "1h", "6h", "1d")
-"""Windows of burn rates: the short ones tell that it began, the long ones that it matters."""
+_WINDOWS = ("1h", "6h", "1d", "3d")
+"""Windows of the burn-rate alerts: the short ones tell that it began, the long ones that it matters."""
 
 
 def _of(spec: catalogue.GaugeSpec) -> str:
@@ -30,8 +30,7 @@ def _of(spec: catalogue.GaugeSpec) -> str:
 
 
 def _burn(window: str) -> str:
-    errors = f"max by (contract, objective) (slo:sli_error:ratio_rate{window}{{{OF_OBJECTIVE}}})"
-    return f"{errors} / on (contract, objective) (1 - {_of(catalogue.OBJECTIVE_TARGET_RATIO)})"
+    return largest(catalogue.OBJECTIVE_BURN_RATE_RATIO, "contract, objective", f'{OF_OBJECTIVE}, window="{window}"')
 
 
 _WINDOW_ROW = Row(
@@ -91,17 +90,33 @@ _SPEED_ROW = Row(
         *(
             Panel(
                 f"Burn rate over {window}",
-                "How many times faster than allowed bad events come: at 1 the budget lasts exactly its window. "
-                "From verdicts as they are published, by recording rules; slawatch's own alerts count in event time.",
+                "Budget spent in it, in multiples of what would just use it up: at 1 the budget lasts exactly "
+                "its window. "
+                "Counted in event time, as the burn-rate alerts do.",
                 Kind.LINES,
                 (Query(_burn(window), "{{objective}}"),),
                 width=6,
                 steps=((None, Colour.GOOD), (1.0, Colour.WARNING)),
                 minimum=0,
                 decimals=1,
-                no_value="no clock ended",
+                no_value="no such window",
             )
             for window in _WINDOWS
+        ),
+        Panel(
+            "Bad events still allowed",
+            "The budget left, in events: below 0 there were more than allowed.",
+            Kind.LINES,
+            (Query(_of(catalogue.ERROR_BUDGET_REMAINING_EVENTS), "{{objective}}"),),
+            steps=((None, Colour.BAD), (0.0, Colour.GOOD)),
+        ),
+        Panel(
+            "Time left in which everything may fail",
+            "The budget left, as time: how long a total outage may still last.",
+            Kind.LINES,
+            (Query(_of(catalogue.ERROR_BUDGET_REMAINING_SECONDS), "{{objective}}"),),
+            unit="s",
+            steps=((None, Colour.BAD), (0.0, Colour.GOOD)),
         ),
         Panel(
             "Alerts about budgets",

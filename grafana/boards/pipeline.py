@@ -115,12 +115,13 @@ _FLOW = Row(
         Panel(
             "Late, unmatched, corrected",
             "Per second. Out of order: publishers send late. Unmatched: tickets under no contract. "
-            "Corrections: verdicts that changed.",
+            "Corrections: verdicts that changed. Judged again: minutes of services of which more became known.",
             Kind.LINES,
             (
                 Query(rate(catalogue.OUT_OF_ORDER_EVENTS_TOTAL), "out of order"),
                 Query(rate(catalogue.UNMATCHED_TICKETS_TOTAL), "unmatched tickets"),
                 Query(rate(catalogue.CORRECTIONS_TOTAL), "corrections"),
+                Query(rate(catalogue.REJUDGED_MINUTES_TOTAL), "minutes judged again"),
             ),
             unit="cps",
             minimum=0,
@@ -198,6 +199,19 @@ _SPEED = Row(
             ),
             unit="s",
             minimum=0,
+        ),
+        Panel(
+            "Now of the slowest partition",
+            "Its distance to the wall clock. In production it stays within seconds; in a replay it is the "
+            "replayed time's.",
+            Kind.LINES,
+            (
+                Query(
+                    f"time() - min by (topic) ({catalogue.PARTITION_NOW_TIMESTAMP_SECONDS.name})",
+                    "{{topic}}",
+                ),
+            ),
+            unit="s",
         ),
         Panel(
             "Time since the last record",

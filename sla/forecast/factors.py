@@ -71,7 +71,7 @@ class TicketTrace:
         Kind of the last event.
     """
 
-    __slots__ = ("changed_ms", "changes", "events", "fields", "first_ms", "last_ms", "word")
+    __slots__ = ("changed_ms", "changes", "events", "fields", "first_ms", "last_ms", "last_uid", "word")
 
     def __init__(self) -> None:
         self.fields: dict[str, str] = {}
@@ -80,6 +80,7 @@ class TicketTrace:
         self.events = 0
         self.first_ms = 0
         self.last_ms = 0
+        self.last_uid = -1
         self.word = ""
 
     @classmethod
@@ -96,6 +97,7 @@ class TicketTrace:
             self.first_ms = event.at_ms
         self.events += 1
         self.last_ms = event.at_ms
+        self.last_uid = event.uid
         self.word = event.event
         for name, value in event.changes.items():
             before = self.fields.get(name)

@@ -62,7 +62,7 @@ class Prediction(NamedTuple):
 class _Clock:
     """What is kept of a clock until it has been learned from."""
 
-    __slots__ = ("cohorts", "paged", "rows", "scored", "stratum", "team")
+    __slots__ = ("cohorts", "paged_at", "rows", "scored", "stratum", "team")
 
     def __init__(self, stratum: str, team: str) -> None:
         self.stratum = stratum
@@ -70,7 +70,7 @@ class _Clock:
         self.rows: list[Row] = []
         self.cohorts: list[CohortKey] = []
         self.scored: list[float] = []
-        self.paged = False
+        self.paged_at: int | None = None
 
 
 class _Stratum:
@@ -143,7 +143,8 @@ class Forecaster:
             clock.cohorts += cohorts_of(situation, share)
             if place in _CHECKPOINT_STEPS:
                 clock.scored.append(probability)
-        clock.paged = clock.paged or (probability >= PAGE_PROBABILITY and not is_first)
+        if clock.paged_at is None and probability >= PAGE_PROBABILITY and not is_first:
+            clock.paged_at = stratum.trust.verdicts
         return Prediction(
             clock_id,
             at_ms,
@@ -191,7 +192,7 @@ class Forecaster:
         stratum.model.learn(pace, clock.rows, breached=breached)
         if pace is Pace.AT_DEADLINE:
             stratum.cohorts.learn(clock.cohorts, breached=breached)
-            stratum.trust.learn(paged=clock.paged, breached=breached)
+            stratum.trust.learn(paged_at=clock.paged_at, breached=breached)
             for probability in clock.scored:
                 stratum.quality.take(probability, breached=breached)
         moved = stratum.model.shrink()
@@ -315,11 +316,11 @@ def _order_of(entry: tuple[int, int, int, _Clock, bool]) -> tuple[int, int]:
 
 def _document_of(clock: _Clock) -> list[object]:
     rows = [(place, np.ascontiguousarray(slots, dtype="<i4").tobytes()) for place, slots in clock.rows]
-    return [clock.stratum, clock.team, rows, clock.cohorts, clock.scored, clock.paged]
+    return [clock.stratum, clock.team, rows, clock.cohorts, clock.scored, clock.paged_at]
 
 
 def _restored(parts: list[object]) -> _Clock:
-    stratum, team, rows, cohorts, scored, paged = parts
+    stratum, team, rows, cohorts, scored, paged_at = parts
     assert isinstance(stratum, str)
     assert isinstance(team, str)
     assert isinstance(rows, list)
@@ -329,5 +330,6 @@ def _restored(parts: list[object]) -> _Clock:
     clock.rows = [Row(place, np.frombuffer(slots, dtype="<i4").astype(np.int32)) for place, slots in rows]
     clock.cohorts = [tuple(key) for key in cohorts]
     clock.scored = scored
-    clock.paged = bool(paged)
+    assert paged_at is None or isinstance(paged_at, int)
+    clock.paged_at = paged_at
     return clock

@@ -1,7 +1,7 @@
 """What an alert policy would have paged: how many pages, how many of them right, how early.
 
-A policy sees a clock at its events and at each 5 % of its target, as a worker does. It *pages* when it begins to fire; a
-clock that falls silent and fires again pages again.
+A policy sees a clock at its events and at each 5 % of its target, as a worker does. It *pages* when it begins to fire;
+a clock that falls silent and fires again pages again.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Final, NamedTuple
-
-_WIDTH: Final = 0.1
-"""Hysteresis of a probability threshold that is searched for: it clears this much below where it pages."""
 
 _SEARCH_STEPS: Final = 14
 
@@ -54,8 +51,8 @@ class AlertPolicy:
     consumed : float or None
         Page from this share of the target on. With a probability it is the backstop: a page in any case.
     page, clear : float or None
-        Page at this probability, until it falls below ``clear``. Never at a clock's start: a high probability there
-        says something about the queue.
+        Page at this probability, and stay silent once it falls below ``clear``; 0: one page per clock. Never at a
+        clock's start: a high probability there says something about the queue.
     untrusted : float or None
         Page from this share on, instead of by probability, while the forecast is not trusted; None: always trust it.
     """
@@ -85,9 +82,13 @@ CONSUMED_POLICIES: Final = tuple(AlertPolicy(f"consumed-{percent}", consumed=per
 DEFAULT_POLICY: Final = AlertPolicy("probability-70", consumed=0.9, page=0.7, clear=0.6, untrusted=0.75)
 """What workers page by unless an agreement says otherwise."""
 
-UNGATED_POLICY: Final = AlertPolicy("probability-70-ungated", consumed=0.9, page=0.7, clear=0.6)
+ONCE_POLICY: Final = AlertPolicy("probability-70-once", consumed=0.9, page=0.7, clear=0.0, untrusted=0.75)
+"""The same with one page per clock, however its probability moves afterwards."""
 
-BUILT_IN: Final = (*CONSUMED_POLICIES, DEFAULT_POLICY, UNGATED_POLICY)
+UNGATED_POLICY: Final = AlertPolicy("probability-70-ungated", consumed=0.9, page=0.7, clear=0.0)
+"""The same, trusted from the first clock on."""
+
+BUILT_IN: Final = (*CONSUMED_POLICIES, DEFAULT_POLICY, ONCE_POLICY, UNGATED_POLICY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +148,16 @@ def judged(policy: AlertPolicy, watched: Iterable[WatchedClock]) -> PolicyResult
 
 
 def with_pages_of(rule: PolicyResult, watched: Sequence[WatchedClock], *, backstop: float = 0.9) -> PolicyResult:
-    """Return the probability policy with as many pages as a rule, or just fewer.
+    """Return the probability policy, one page per clock, with as many pages as a rule, or just fewer.
 
     Found by halving: pages need not fall evenly as the threshold rises, so a little apart from the nearest is possible.
     """
-    policy = AlertPolicy(f"probability, pages of {rule.policy.name}", consumed=backstop, page=1.0, clear=1.0)
+    policy = AlertPolicy(f"probability, pages of {rule.policy.name}", consumed=backstop, page=1.0, clear=0.0)
     best = judged(policy, watched)
     low, high = 0.0, 1.0
     for _ in range(_SEARCH_STEPS):
         middle = (low + high) / 2
-        found = judged(replace(policy, page=middle, clear=max(0.0, middle - _WIDTH)), watched)
+        found = judged(replace(policy, page=middle), watched)
         if found.pages > rule.pages:
             low = middle
         else:

@@ -118,11 +118,7 @@ class PredictionRun:
         """Take an event that was applied to its ticket; :meth:`pass_until` its instant came before."""
         ticket = self._ticket_of(ticket_id)
         assert ticket is not None
-        trace = self._traces.get(ticket_id)
-        if trace is None or len(ticket.history) == 1:  # a closed ticket is forgotten after a time and may begin anew
-            trace = self._traces[ticket_id] = TicketTrace()
-            self._decided.pop(ticket_id, None)
-        trace.take(event)
+        self._trace(ticket_id, ticket)
         at_ms = event.at_ms
         decided = self._decided.setdefault(ticket_id, set())
         for clock in ticket.clocks:
@@ -141,6 +137,20 @@ class PredictionRun:
         self.forecaster.learn_until(at_ms)
 
     # --- inside ---
+
+    def _trace(self, ticket_id: str, ticket: Ticket) -> None:
+        """Bring the trace of a ticket up to date with its history."""
+        history = ticket.history
+        trace = self._traces.get(ticket_id)
+        if trace is not None:
+            known, newest_uid = trace.events, history.last_order[-1]
+            if len(history) == known + 1 and newest_uid != trace.last_uid:
+                trace.take(history[-1])
+                return
+            if len(history) < known or (len(history) == known == 1 and newest_uid != trace.last_uid):
+                # Closed, forgotten after a time, and begun anew.
+                self._decided.pop(ticket_id, None)
+        self._traces[ticket_id] = TicketTrace.of(history)
 
     def _follow(self, ticket_id: str, clock: Clock, at_ms: int) -> None:
         key = (ticket_id, clock.target_id, clock.cycle)
@@ -170,7 +180,7 @@ class PredictionRun:
             return
         target, calendar = self._register.terms[clock.target_id, clock.revision]
         allowance_ms = clocks.allowance_of(clock, target)
-        step = followed.step + 1
+        step = followed.step + 1 if allowance_ms else STEPS
         while step < STEPS and (threshold_ms := -(-allowance_ms * step // STEPS)) < clock.consumed_ms:
             step += 1  # it brought that along, from the clock it carries on
         if step < STEPS:

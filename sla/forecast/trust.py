@@ -26,6 +26,11 @@ _PAGES_TO_JUDGE: Final = 20.0
 _PAGE_HALF_LIFE: Final = 50.0
 """Pages after which one counts half: a sudden drift must show within a shift, not within a month."""
 
+_PAGE_HALF_LIFE_VERDICTS: Final = 500.0
+"""Verdicts learned since a page was sent after which it counts half: as the base rates forget."""
+
+_FORGETTING: Final = 0.5 ** (1 / _PAGE_HALF_LIFE_VERDICTS)
+
 
 class TrustReason(StrEnum):
     """Why a model is trusted or not; the words are public."""
@@ -80,13 +85,29 @@ class TrustGate:
         self._is_imprecise = False
         self._decay = 0.5 ** (1 / _PAGE_HALF_LIFE)
 
-    def learn(self, *, paged: bool, breached: bool) -> None:
-        """Take the outcome of a clock whose deadline has passed, and whether the model would have paged for it."""
+    @property
+    def verdicts(self) -> int:
+        """Verdicts past their deadline so far."""
+        return self._verdicts
+
+    def learn(self, *, paged_at: int | None, breached: bool) -> None:
+        """Take the outcome of a clock whose deadline has passed.
+
+        Parameters
+        ----------
+        paged_at : int or None
+            :attr:`verdicts` when the model would have paged for it; None: it would not have. A page counts less the
+            longer ago that was: a ticket that waited for weeks says little about what the model knows today.
+        """
         self._verdicts += 1
-        if not paged:
+        self._pages *= _FORGETTING
+        self._true_pages *= _FORGETTING
+        if paged_at is None:
             return
-        self._pages = self._pages * self._decay + 1
-        self._true_pages = self._true_pages * self._decay + breached
+        weight = _FORGETTING ** (self._verdicts - paged_at)
+        decay = self._decay**weight  # a stale page pushes no fresh one out
+        self._pages = self._pages * decay + weight
+        self._true_pages = self._true_pages * decay + weight * breached
         precision = self._precision()
         if precision is None:
             return

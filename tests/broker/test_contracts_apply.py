@@ -111,6 +111,23 @@ async def test_a_change_of_a_signed_revision_is_refused_with_file_and_field(run,
     assert await read_register(settings) == before
 
 
+async def test_a_calendar_that_changes_its_past_is_refused_unless_it_is_forced(run, settings, folder):
+    await run(folder)
+    before = await read_register(settings)
+    _rewrite(folder.parent / "calendars" / "berlin-office.yaml", "  mon:", "  sat: [08:00-12:00]\n  mon:")
+
+    result = await run(folder)
+
+    assert result.exit_code == 2
+    assert "berlin-office.yaml: berlin-office: changes its past, first on 20" in result.output
+    assert "revisions: [{effective_from: " in result.output
+    assert await read_register(settings) == before
+    forced = await run(folder, "--force")
+    assert forced.exit_code == 0, forced.output
+    assert "warning: " in forced.output
+    assert "0 created, 1 changed" in forced.output
+
+
 async def test_what_is_not_in_the_folder_is_kept_unless_it_is_pruned(run, settings, folder):
     await run(folder)
     gone = folder / "incident-log.yaml"

@@ -151,9 +151,12 @@ async def test_a_contract_from_plan_to_termination(run: Any, settings: Settings,
     assert refused.exit_code == 2
     assert "revision 2 is signed and takes effect at 2126" in refused.output
     end = ["terminate", "desk", "--at", "2127-01-01T00:00:00Z", "--reason", "moved away", "--by", "slm"]
+    end += ["--on-end", "terminate"]
     ended = await run(*end)
     assert ended.exit_code == 0, ended.output
+    assert "open clocks end with it as terminated" in ended.output
     assert "  - revision: 3\n    status: terminated\n" in ended.output
+    assert "    effective_from: 2127-01-01T00:00:00Z\n    on_end: terminate\n" in ended.output
     before = await read_register(settings)
     assert "already; nothing to do" in (await run(*end)).output
     assert await read_register(settings) == before

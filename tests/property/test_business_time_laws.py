@@ -83,7 +83,7 @@ def test_combined_calendars_are_combined_minute_by_minute(week: tuple[str, date]
     one, other = data.draw(calendar_specs(zone, first_day)), data.draw(calendar_specs(other_zone, first_day))
     oracles = Oracle(one, shown_in(zone, first_day)), Oracle(other, shown_in(other_zone, first_day))
     origin_ms = ms_of(start_of(first_day))
-    for combination in Combination:
+    for combination in (Combination.INTERSECTION, Combination.UNION):
         spec = CalendarSpec("both", zone, NO_HOURS, combination=combination, parts=(one, other))
         oracle = oracles[0] & oracles[1] if combination is Combination.INTERSECTION else oracles[0] | oracles[1]
         try:

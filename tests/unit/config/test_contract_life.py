@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from config.contract_checks import OnEnd
 from config.contract_life import (
     TerminationError,
     illegal_transitions,
+    on_end_of,
     retroactive_revisions,
     status_at,
     with_termination,
@@ -191,3 +193,26 @@ def test_a_review_is_due_at_the_start_of_its_date_where_the_revision_was_dated()
     assert of(first, {**revised, "status": "draft"}).review_by_ms == of(first).review_by_ms
     assert contract(SIGNED).review_by_ms is None
     assert contract(SIGNED).ends_ms is None
+
+
+def test_a_termination_says_what_becomes_of_open_clocks_where_the_contract_says_otherwise() -> None:
+    assert on_end_of(terminated(contract(SIGNED))) == "run_off"
+    ended = terminated(contract(SIGNED), on_end=OnEnd.TERMINATE)
+    assert (on_end_of(ended), ended.to_domain().targets[0].open_until_ms) == ("terminate", ended.ends_ms)
+    assert terminated(ended) is ended, "no word about it leaves it as it is"
+    with pytest.raises(TerminationError, match="with on_end: terminate; --force changes that"):
+        terminated(ended, on_end=OnEnd.RUN_OFF)
+    assert on_end_of(terminated(ended, on_end=OnEnd.RUN_OFF, move=True)) == "run_off"
+    assert on_end_of(terminated(ended, "2027-02-01T00:00:00Z", move=True)) == "terminate", "moved, not changed"
+
+
+def test_what_became_of_open_clocks_can_not_be_changed_after_the_end() -> None:
+    ended = contract(SIGNED, (2, "terminated", "2026-03-01"))
+    changed = ended.model_copy(update={"on_end": OnEnd.TERMINATE})
+    (line,) = faults(ended, changed)
+    assert (
+        line
+        == "on_end: was run_off when the contract ended, what became of its open clocks can't be terminate any more"
+    )
+    announced = contract(SIGNED, (2, "terminated", "2027-03-01"))
+    assert faults(announced, announced.model_copy(update={"on_end": OnEnd.TERMINATE})) == []

@@ -180,3 +180,32 @@ def test_an_event_that_is_nearly_a_known_word_is_warned_about(tmp_path: Path, ev
 def test_an_event_of_the_publishers_own_is_not(tmp_path: Path) -> None:
     write(tmp_path, a=contract("gold", event="repaired"), office=CALENDAR.format(id="office"))
     assert load_agreements([tmp_path]).warnings == ()
+
+
+@pytest.mark.parametrize("within", ["50000bh", "2600bd", "2600bd eod"])
+def test_a_target_longer_than_its_calendar_is_ever_open_is_refused(tmp_path: Path, within: str) -> None:
+    rare = "kind: Calendar\nid: office\ntimezone: UTC\nhours: {fri: [16:00-17:00]}\nholidays: {yearly: [12-25]}\n"
+    seldom = rare.replace("fri: [16:00-17:00]", "mon: ['00:00-00:01']")
+    calendar = rare if within.endswith("bh") else seldom
+    promise = contract("c").replace("4bh", within)
+    if within.endswith("bh"):
+        (fault,) = faults_in(write(tmp_path, office=calendar, c=promise))
+        assert fault == (
+            f"{tmp_path / 'c.yaml'}: revisions[0].targets[0].within: {within} is more than calendar 'office' is open in a "
+            "hundred years, so there may be no deadline: write a shorter target or longer hours"
+        )
+    else:
+        assert load_agreements([write(tmp_path, office=calendar, c=promise)]).contracts, "fifty years of Mondays"
+
+
+def test_business_days_that_never_come_are_refused_in_drafts_too(tmp_path: Path) -> None:
+    yearly = [f"{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 32) if (month, day) != (7, 1)]
+    closed = [day for day in yearly if day not in {"02-30", "02-31", "04-31", "06-31", "09-31", "11-31"}]
+    hours = (
+        "hours: {mon: [08:00-17:00], tue: [08:00-17:00], wed: [08:00-17:00], thu: [08:00-17:00], fri: [08:00-17:00]}"
+    )
+    calendar = f"kind: Calendar\nid: office\ntimezone: UTC\n{hours}\nholidays: {{yearly: [{', '.join(closed)}]}}\n"
+    promise = contract("c").replace("4bh", "150bd").replace("signed", "draft")
+    (fault,) = faults_in(write(tmp_path, office=calendar, c=promise))
+    assert "within: 150bd is more than calendar 'office' is open in a hundred years" in fault
+    assert load_agreements([write(tmp_path, c=promise.replace("150bd", "20bd"))]).contracts

@@ -132,3 +132,30 @@ def test_documents_before_a_syntax_error_are_read_and_the_error_has_its_line() -
 def test_no_yaml_is_told_and_never_a_crash(text: str) -> None:
     with pytest.raises(YamlSyntaxError):
         list(read_documents(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: 1\nb: " + "[" * 500 + "]" * 500, 2),
+        ("[" * 500, 1),
+        ("\n".join(" " * depth + "a:" for depth in range(500)), 100),
+        ("- " * 500 + "x", 1),
+        ("a: " + "{? " * 500, 1),
+        ("a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 500)), None),
+        ("a0: &a0 {x: 1}\n" + "\n".join(f"a{n}: &a{n} {{<<: *a{n - 1}}}" for n in range(1, 500)), None),
+    ],
+    ids=["flow", "unclosed", "block", "sequences", "keys", "aliases", "merges"],
+)
+def test_what_is_nested_too_deeply_is_told_with_its_line(text: str, line: int | None) -> None:
+    with pytest.raises(YamlSyntaxError, match="nested more than 100 deep") as caught:
+        list(read_documents(text))
+    assert caught.value.line is not None
+    assert line is None or abs(caught.value.line - line) <= 1
+
+
+def test_a_hundred_levels_are_read() -> None:
+    data = read("[" * 99 + "x" + "]" * 99).data
+    for _ in range(99):
+        [data] = data
+    assert data == "x"

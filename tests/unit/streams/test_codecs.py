@@ -9,7 +9,6 @@ import pytest
 from sla.events import FEEDBACK, Heartbeat, Reason, Rejected, TicketEvent, rank_of
 from sla.outcome import Alert, AlertKind, AlertState, Result, Verdict
 from streams.codecs import (
-    LATEST_AT_MS,
     decode_alert,
     decode_ticket,
     encode_alert,
@@ -17,6 +16,7 @@ from streams.codecs import (
     partition_of,
     uid_of,
 )
+from streams.wire import LATEST_AT_MS
 
 MINIMAL = {"version": 1, "ticket": "INC-1", "event": "created", "at": 1_772_417_727_123}
 

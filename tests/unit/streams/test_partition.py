@@ -493,6 +493,57 @@ async def test_a_newer_register_is_a_step_of_its_own_before_the_next_chunk() -> 
         assert (position.register_offsets, position.register_version) == ({"contracts": 4}, 2)
 
 
+async def test_a_processor_that_asks_for_the_newest_register_reads_on_after_a_look_at_it() -> None:
+    class Asking(Counting):
+        """Reads nothing from the second record on before somebody has looked."""
+
+        wants_newest_register = False
+        looks = 0
+
+        def read(self, records: Any, start: int) -> int:
+            if self.wants_newest_register:
+                return start
+            if start == 0 and not self.looks:
+                self.wants_newest_register = True
+                return super().read(records[:1], 0)
+            return super().read(records, start)
+
+        def has_newest_register(self) -> None:
+            self.wants_newest_register = False
+            self.looks += 1
+
+    broker = Broker(records("a", "b", "c"))
+    published = View({"sla.contracts": 0})
+    newest = View({"sla.contracts": 7})
+    shown = [published]
+
+    async def look() -> None:
+        await asyncio.sleep(0)
+        shown[0] = newest
+
+    async with running(broker, processor=Asking, register_of=lambda: shown[0], newest_register=look) as process:
+        event = await process.feed(0, 3)
+        await process.settle()
+        assert process.halted == []
+        assert event.acked
+        processor = process.runner.processor
+        assert processor.counts == {b"a": 1, b"b": 1, b"c": 1}
+        assert processor.looks == 1
+        assert process.runner.position.register_offsets == {"sla.contracts": 7}
+
+
+async def test_a_processor_that_reads_nothing_and_asks_for_nothing_ends_the_process() -> None:
+    class Stuck(Counting):
+        def read(self, records: Any, start: int) -> int:
+            return start
+
+    broker = Broker(records("a"))
+    async with running(broker, processor=Stuck) as process:
+        await process.feed(0, 1)
+        await turns()
+        assert "read no record" in str(process.halted[0])
+
+
 async def test_a_register_that_is_not_newer_changes_nothing() -> None:
     broker = Broker(records(*"a"))
     async with running(broker, register_of=lambda: View({"contracts": 3})) as process:
