@@ -81,6 +81,7 @@ reference: $(READY) ## write the generated pages of docs/reference anew
 	$(BIN)/slawatch settings --markdown > docs/reference/settings.md
 	$(BIN)/python -m streams.topics_reference > docs/reference/topics.md
 	$(BIN)/python -m export.catalogue > docs/reference/metrics.md
+	$(BIN)/python deploy/prometheus_rule.py
 	$(BIN)/python -m streams.event_reference
 
 dashboards: $(READY) ## write grafana/dashboards anew from grafana/boards

@@ -34,6 +34,7 @@ from streams.topics import (
     TICKETS_STATE,
     UPTIME,
     UPTIME_STATE,
+    VERDICTS,
     Topics,
 )
 
@@ -127,7 +128,9 @@ def create_app(
         agent_supervisor=mode.CrashingSupervisor,
         cython_optimizations=True,
     )
-    observer = MetricsObserver(metrics, topics.name(TICKETS), now_ms, topics.name(UPTIME))
+    observer = MetricsObserver(
+        metrics, topics.name(TICKETS), now_ms, topics.name(UPTIME), verdicts_topic=topics.name(VERDICTS)
+    )
     app.rebalance_observer = observer
     sender = OutputSender(client)
     register = RegisterHolder()

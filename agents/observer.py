@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
-from export.catalogue import EventResult
+from export.catalogue import EventResult, StepKind
 from export.metrics import Metrics
+from export.series import Exemplar
 from sla.events import Reason
 from streams.state_rows import Output
 
@@ -47,15 +48,24 @@ class MetricsObserver:
         Topics whose events the engines' counters are about.
     now_ms : callable
         The wall clock, for latencies against Kafka's timestamps.
+    verdicts_topic : str
+        Topic whose records have the ticket as key: one of a chunk is the exemplar of its latency.
     """
 
     def __init__(
-        self, metrics: Metrics, tickets_topic: str, now_ms: Callable[[], int], uptime_topic: str = "sla.uptime"
+        self,
+        metrics: Metrics,
+        tickets_topic: str,
+        now_ms: Callable[[], int],
+        uptime_topic: str = "sla.uptime",
+        verdicts_topic: str = "sla.verdicts",
     ) -> None:
         self._metrics = metrics
         self._tickets = tickets_topic
         self._uptime = uptime_topic
         self._now_ms = now_ms
+        self._verdicts = verdicts_topic
+        self._ticket: str | None = None
 
     # --- the app ---------------------------------------------------------------------------------------------------
 
@@ -80,12 +90,19 @@ class MetricsObserver:
         metrics.state_write_bytes_total.inc(state_bytes)
         for topic, count in Counter(map(attrgetter("topic"), outputs)).items():
             metrics.outputs_total.labels(topic=topic).inc(count)
+        # The chunk of these outputs is done next, if it is done at all.
+        verdicts = (output.key for output in outputs if output.topic == self._verdicts)
+        key = next(verdicts, None) if kind == StepKind.CHUNK else None
+        self._ticket = None if key is None else key.decode(errors="replace")
 
     def chunk_done(self, topic: str, first_timestamp_ms: int) -> None:
         """Observe the latency of a chunk."""
         # Two clocks are compared; where the broker's is ahead of ours there is no negative time.
-        seconds = max(0, self._now_ms() - first_timestamp_ms) / 1000
-        self._metrics.event_latency_seconds.labels(topic=topic).observe(seconds)
+        now_ms = self._now_ms()
+        seconds = max(0, now_ms - first_timestamp_ms) / 1000
+        ticket, self._ticket = self._ticket, None
+        exemplar = None if ticket is None else Exemplar({"ticket_id": ticket}, now_ms / 1000)
+        self._metrics.event_latency_seconds.labels(topic=topic).observe(seconds, exemplar=exemplar)
 
     def producer_id_changed(self, topic: str, partition: int) -> None:  # noqa: ARG002
         """Count that a fence had lapsed."""

@@ -123,7 +123,7 @@ async def _plan(settings: Settings, agreements: Agreements, *, prune: bool) -> P
         impact = await _impact(settings, register, {**proposed, **documents})
     warnings = [
         *warnings_against(register, agreements, now_ms),
-        *rewritten_past(register, agreements, documents, now_ms),
+        *(f"{line} (apply asks for --force)" for line in rewritten_past(register, agreements, documents, now_ms)),
     ]
     return Plan(published, changes, warnings, impact)
 
@@ -217,7 +217,8 @@ def plan_document(planned: Plan) -> dict[str, Any]:
                 "breached": side.breached,
             }
         shift_seconds = None if moved.shift_ms is None else moved.shift_ms / 1000
-        head = {"ticket": moved.ticket, "metric": moved.metric, "effect": moved.effect.value}
+        at = None if moved.at_ms is None else format_instant(moved.at_ms)
+        head = {"ticket": moved.ticket, "metric": moved.metric, "effect": moved.effect.value, "at": at}
         return {**head, "shift_seconds": shift_seconds, **sides}
 
     done = _done(planned.published)
@@ -266,6 +267,8 @@ def _show_impact(console: Console, impact: Impact, limit: int) -> None:
         console.print(
             f"{counted(impact.corrected, 'verdict')} on ended clocks would be corrected", style="yellow", markup=False
         )
+    elif impact.tickets:
+        console.print("no verdict on an ended clock would be corrected", markup=False)
     if impact.unreadable:
         console.print(
             f"{counted(impact.unreadable, 'ticket')} could not be computed under it", style="red", markup=False
@@ -303,13 +306,16 @@ def _table(shown: Iterable[MovedClock]) -> Table:
         padding=(0, 1, 0, 0),
     )
 
+    def minute_of(instant_ms: int) -> str:
+        # Minutes are enough for a reader; --json is exact.
+        return format_instant(instant_ms)[:16].replace("T", " ")
+
     def due(side: Any) -> str:
         if side is None:
             return "no clock"
         if side.due_ms is None:
             return "paused"
-        # Minutes are enough for a reader; --json is exact.
-        return f"{format_instant(side.due_ms)[:16].replace('T', ' ')}{' (paused)' if side.paused else ''}"
+        return f"{minute_of(side.due_ms)}{' (paused)' if side.paused else ''}"
 
     for moved in shown:
         table.add_row(
@@ -318,7 +324,7 @@ def _table(shown: Iterable[MovedClock]) -> Table:
             due(moved.before),
             due(moved.after),
             _shift(moved.shift_ms),
-            moved.effect.value,
+            moved.effect.value if moved.at_ms is None else f"{moved.effect.value}, at {minute_of(moved.at_ms)}",
         )
     return table
 

@@ -145,7 +145,7 @@ def _start(console: Console, stack: ExitStack, parts: _Parts, options: DemoOptio
         options.folder / "player.log",
         *("events", "simulate", "--seed", str(options.seed), "--start", options.start),
         *("--hours", str(options.hours), "--tickets-per-day", str(options.tickets_per_day)),
-        *("--speed", str(options.speed)),
+        *("--speed", str(options.speed), "--with-probes"),
     )
     say(
         f"playing {options.hours:g} h of a synthetic service desk from {options.start}, {options.speed:g} x as fast "

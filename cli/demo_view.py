@@ -23,6 +23,7 @@ _WORDS = {
     AlertKind.TICKET_BREACHED: ("breached", "red"),
     AlertKind.OBJECTIVE_BUDGET_SPENT: ("budget", "magenta"),
     AlertKind.OBJECTIVE_BURNING: ("burning", "magenta"),
+    AlertKind.SERVICE_DOWN: ("down", "red"),
     AlertKind.CONTRACT_REVIEW_DUE: ("review", "cyan"),
     AlertKind.CONTRACT_ENDING: ("ending", "cyan"),
 }
@@ -42,7 +43,10 @@ class AlertLine:
         """The line, with the state as a word and not only a colour."""
         word, colour = _WORDS[self.kind]
         state = Text(f"{word:<8}", style=colour) if self.firing else Text(f"{word} over", style="green")
-        summary = self.summary if self.firing else self.summary.split(" has breached")[0].split(" is at risk")[0]
+        summary = self.summary
+        if not self.firing:
+            for what in (" has breached", " is at risk", " is not down"):
+                summary = summary.split(what)[0]
         return Text.assemble((_clock(self.at_ms), "dim"), "  ", state, " " * max(2, 16 - len(state)), summary)
 
 

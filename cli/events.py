@@ -24,10 +24,12 @@ from sla.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_instant, par
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cli.player import Taker
     from config.settings import Settings
     from sources.reading import Reading
     from sources.record import SourceEvent
     from sources.schedule import Beat, Pace
+    from sources.simulator.probes import SimulatedSample
 
 app = typer.Typer(no_args_is_help=True, help="Ticket events: play a log, simulate a service desk, convert files.")
 
@@ -117,6 +119,9 @@ def simulate_desk(
     ] = None,
     speed: Speed = "max",
     heartbeat_every: HeartbeatEvery = None,
+    with_probes: Annotated[
+        bool, typer.Option("--with-probes", help="Also send samples of the services to sla.uptime, bad in outages.")
+    ] = False,
 ) -> None:
     """Simulate a service desk: synthetic tickets with a daily rhythm, queues, waits and an outage a day.
 
@@ -125,6 +130,7 @@ def simulate_desk(
     from config.settings import load_settings
     from sources.schedule import Pace
     from sources.simulator import TICKETS_PER_WORKDAY, simulate
+    from sources.simulator.probes import with_samples
 
     if hours <= 0:
         raise typer.BadParameter("must be positive", param_hint="--hours")
@@ -133,6 +139,8 @@ def simulate_desk(
     start_ms = int(time.time()) * 1000 if start == "now" else instant_of(start, "--start")
     duration_ms = round(hours * HOUR_MS)
     events = simulate(seed, start_ms, duration_ms, tickets_per_day / TICKETS_PER_WORKDAY)
+    if out is not None and with_probes:
+        raise typer.BadParameter("a file holds ticket events only: leave --out out", param_hint="--with-probes")
     if out is not None:
         _report_written(_write_lines(out, events), out)
         return
@@ -141,11 +149,12 @@ def simulate_desk(
     every_ms = _heartbeat_every_ms(heartbeat_every, pace_speed)
     _play(
         settings,
-        events,
+        with_samples(events, seed, start_ms, start_ms + duration_ms) if with_probes else events,
         Pace(start_ms, pace_speed),
         from_ms=start_ms,
         until_ms=start_ms + duration_ms,
         every_ms=every_ms,
+        with_probes=with_probes,
     )
 
 
@@ -277,31 +286,41 @@ def _report_written(count: int, out: Path) -> None:
 
 def _play(
     settings: Settings,
-    events: Iterable[SourceEvent],
+    events: Iterable[SourceEvent | SimulatedSample],
     pace: Pace,
     *,
     from_ms: int,
     until_ms: int,
     every_ms: int,
+    with_probes: bool = False,
 ) -> None:
     from sources.schedule import schedule
 
     items = schedule(events, heartbeat_every_ms=every_ms, from_ms=from_ms, until_ms=until_ms)
-    if not asyncio.run(_send(settings, items, pace, from_ms=from_ms, until_ms=until_ms)):
+    sending = _send(settings, items, pace, from_ms=from_ms, until_ms=until_ms, with_probes=with_probes)
+    if not asyncio.run(sending):
         raise typer.Exit(1)
 
 
 async def _send(
-    settings: Settings, items: Iterator[SourceEvent | Beat], pace: Pace, *, from_ms: int, until_ms: int
+    settings: Settings,
+    items: Iterator[SourceEvent | SimulatedSample | Beat],
+    pace: Pace,
+    *,
+    from_ms: int,
+    until_ms: int,
+    with_probes: bool = False,
 ) -> bool:
     from cli.player import PRODUCER_OPTIONS, DeliveryError, Publisher, play
     from streams.connection import producer_client, require_topics
-    from streams.topics import TICKETS, Topics
+    from streams.topics import TICKETS, UPTIME, Topics
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what failed
     console = make_console(stderr=True)
     topic = Topics(settings).name(TICKETS)
-    partitions = (await require_topics(settings.kafka, [topic]))[topic]
+    samples = Topics(settings).name(UPTIME)
+    counts = await require_topics(settings.kafka, [topic, samples] if with_probes else [topic])
+    partitions = counts[topic]
     stop = asyncio.Event()
     began = time.monotonic()
     failure: DeliveryError | None = None
@@ -310,7 +329,13 @@ async def _send(
             asyncio.timeout(None) as leaving,
             producer_client(settings.kafka, **PRODUCER_OPTIONS) as producer,
         ):
-            publisher = Publisher(producer, topic, partitions, timeout_seconds=settings.kafka.request_timeout_seconds)
+            seconds = settings.kafka.request_timeout_seconds
+            publisher: Taker = Publisher(producer, topic, partitions, timeout_seconds=seconds)
+            if with_probes:
+                from cli.routed_publisher import RoutedPublisher
+
+                of_samples = Publisher(producer, samples, counts[samples], timeout_seconds=seconds)
+                publisher = RoutedPublisher(publisher, of_samples)
             with _signals_set(stop), progress_bar(console) as progress:
                 bar = progress.add_task("", total=max(1, until_ms - from_ms), events=0, rate=0, at="")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiokafka.errors import KafkaError
 
 from sources.record import HEARTBEAT_KEY, SourceEvent, heartbeat_to_wire, to_wire
 from sources.schedule import Beat, Pace
+from sources.simulator.probes import SimulatedSample
 from streams.codecs import partition_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,37 @@ class _Lane:
         self.pending_since = 0.0
 
 
+class Taker(Protocol):
+    """What a schedule is played to; see :class:`Publisher`."""
+
+    @property
+    def taken_events(self) -> int:
+        """Events given so far."""
+
+    @property
+    def acknowledged_events(self) -> int:
+        """Events that Kafka has acknowledged."""
+
+    @property
+    def acknowledged_beats(self) -> int:
+        """Heartbeats of single partitions that Kafka has acknowledged."""
+
+    async def send(self, event: SourceEvent | SimulatedSample) -> None:
+        """Take one event."""
+
+    async def beat(self, at_ms: int) -> None:
+        """Take a heartbeat for every partition."""
+
+    async def submit_waiting(self) -> None:
+        """Send what waits, without waiting."""
+
+    async def drain(self) -> None:
+        """Return when everything was acknowledged."""
+
+    async def settle(self) -> None:
+        """After a failure: count what arrives of what is under way."""
+
+
 class Publisher:
     """Writes events and heartbeats to one topic and counts what Kafka has acknowledged.
 
@@ -85,7 +117,7 @@ class Publisher:
         self._lanes = [_Lane() for _ in range(partitions)]
         self._partition_of = lru_cache(_KEPT_PARTITIONS)(lambda key: partition_of(key, partitions))
 
-    async def send(self, event: SourceEvent) -> None:
+    async def send(self, event: SourceEvent | SimulatedSample) -> None:
         """Take one event; waits while its partition is full.
 
         Raises
@@ -96,7 +128,7 @@ class Publisher:
         key = event.key
         number = self._partition_of(key)
         self.taken_events += 1
-        await self._append(number, key, to_wire(event))
+        await self._append(number, key, event.wire if isinstance(event, SimulatedSample) else to_wire(event))
         self._lanes[number].events += 1
 
     async def beat(self, at_ms: int) -> None:
@@ -170,7 +202,12 @@ Tell = Callable[[int, int], None]
 
 
 async def play(
-    items: Iterable[SourceEvent | Beat], publisher: Publisher, pace: Pace, *, stop: asyncio.Event, tell: Tell
+    items: Iterable[SourceEvent | SimulatedSample | Beat],
+    publisher: Taker,
+    pace: Pace,
+    *,
+    stop: asyncio.Event,
+    tell: Tell,
 ) -> bool:
     """Send a schedule at a pace; return True when all of it was acknowledged, False when ``stop`` was set before.
 

@@ -9,9 +9,15 @@ from typing import Any, Final
 from config.contract_checks import Status
 from config.contract_model import ContractModel
 from config.terms_in_words import changes_in_words
+from sla.calendar_spec import WEEKDAYS
 
 _PARTS: Final = "parts"
 """Of a combined calendar: the documents of its parts."""
+
+_REVISIONS: Final = "revisions"
+"""Of a calendar: later hours and holidays."""
+
+_TERMS_OF_CALENDAR: Final = ("timezone", "hours", "holidays")
 
 _COMBINED: Final = {"intersection_of": "all of", "union_of": "any of"}
 
@@ -73,7 +79,8 @@ def _calendar_in_words(calendar: Mapping[str, Any]) -> list[str]:
     for name, when in _COMBINED.items():
         if parts := calendar.get(name):
             return [f"open when {when} {', '.join(parts)} are"]
-    days = [day for day, windows in (calendar.get("hours") or {}).items() if windows]
+    hours = calendar.get("hours") or {}
+    days = [day for day in WEEKDAYS if hours.get(day)]
     return [f"timezone {calendar.get('timezone', 'none')}, open {', '.join(days) or 'never'}"]
 
 
@@ -88,13 +95,33 @@ def _changes_of_calendar(old: Mapping[str, Any], new: Mapping[str, Any]) -> list
                 lines += [f"{part}: {line}" for line in _changes_of_calendar((was or {})[part], (now or {})[part])]
         elif name in {"holidays", "hours"}:
             lines += list(_inner_changes(name, was or {}, now or {}))
+        elif name == _REVISIONS:
+            lines += list(_changes_of_revisions(old, was or [], now or []))
         else:
             lines.append(f"{name} {_shown(was)} -> {_shown(now)}")
     return lines
 
 
+def _changes_of_revisions(
+    first: Mapping[str, Any], old: list[dict[str, Any]], new: list[dict[str, Any]]
+) -> Iterator[str]:
+    """Yield what changes in a calendar's revisions; a new one is compared with the hours it takes over from."""
+    known = {revision["effective_from"]: revision for revision in old}
+    before = {name: first.get(name) for name in _TERMS_OF_CALENDAR}
+    for revision in new:
+        published = known.pop(revision["effective_from"], None)
+        terms = {name: revision.get(name) or first.get(name) for name in _TERMS_OF_CALENDAR}
+        if published is not None:
+            lines = _changes_of_calendar(published, revision)
+        else:
+            lines = _changes_of_calendar(before, terms) or ["changes nothing"]
+        yield from (f"from {revision['effective_from']}: {line}" for line in lines)
+        before = terms
+    yield from (f"from {effective_from}: left out" for effective_from in known)
+
+
 def _inner_changes(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-    for key in [*old, *(key for key in new if key not in old)]:
+    for key in sorted({*old, *new}, key=lambda key: (WEEKDAYS.index(key) if key in WEEKDAYS else 0, key)):
         was, now = old.get(key) or [], new.get(key) or []
         if was == now:
             continue

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.openmetrics.exposition import generate_latest as generate_latest_openmetrics
 
 from export.metrics import Metrics
-from export.series import AnyFamily, escape_label
+from export.series import AnyFamily, Histogram, escape_label
 
 _SLICE = 2_000
 """Series rendered before the interpreter's lock is offered to the event loop: about 2 ms."""
@@ -85,6 +85,13 @@ def _header(family: AnyFamily, page_format: ExpositionFormat) -> str:
     return f"# HELP {spec.family} {escape_label(spec.help)}\n# TYPE {spec.family} {spec.type}\n{unit}"
 
 
+def _with_exemplars(family: AnyFamily) -> str | None:
+    """Render the samples of a histogram with its exemplars, which Prometheus text does not know; None without any."""
+    if not isinstance(family, Histogram) or not any(series.has_exemplars for series in family.handles()):
+        return None
+    return "".join(series.lines_with_exemplars() for series in family.handles())
+
+
 def _samples(family: AnyFamily) -> str:
     pieces: list[str] = []
     handles = family.handles()
@@ -117,7 +124,7 @@ class Exposition:
                 collector(registry=self._process_registry)
         self._rendering = asyncio.Lock()
         self._rendered_at = float("-inf")
-        self._samples: list[tuple[AnyFamily, str]] = []
+        self._samples: list[tuple[AnyFamily, str, str | None]] = []
         self._pages: dict[tuple[ExpositionFormat, bool], bytes] = {}
 
     async def page(self, accept: str | None = None, accept_encoding: str | None = None) -> Page:
@@ -135,10 +142,10 @@ class Exposition:
                 body = await asyncio.to_thread(self._assemble, page_format, compressed=compressed)
         return Page(body, page_format.value, "gzip" if compressed else None)
 
-    def _render(self) -> list[tuple[AnyFamily, str]]:
-        """Render the samples, which are the same text in both formats (runs in a thread)."""
+    def _render(self) -> list[tuple[AnyFamily, str, str | None]]:
+        """Render the samples, which are the same text in both formats but for exemplars (runs in a thread)."""
         started = time.perf_counter()
-        samples = [(family, _samples(family)) for family in self._metrics.families()]
+        samples = [(family, _samples(family), _with_exemplars(family)) for family in self._metrics.families()]
         self._metrics.exposition_duration_seconds.set(time.perf_counter() - started)
         return samples
 
@@ -146,7 +153,11 @@ class Exposition:
         """Put headers and samples together (runs in a thread)."""
         plain = self._pages.get((page_format, False))
         if plain is None:
-            pieces = [piece for family, text in self._samples if text for piece in (_header(family, page_format), text)]
+            pieces: list[str] = []
+            for family, text, with_exemplars in self._samples:
+                if text:
+                    openmetrics = with_exemplars if page_format is ExpositionFormat.OPENMETRICS else None
+                    pieces += (_header(family, page_format), text if openmetrics is None else openmetrics)
             plain = "".join(pieces).encode() + self._process_page(page_format)
             self._pages[page_format, False] = plain
         if not compressed:

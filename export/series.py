@@ -15,7 +15,8 @@ import itertools
 import math
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -45,6 +46,26 @@ def format_value(value: float) -> str:
 
 def _label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return ",".join(f'{name}="{escape_label(value)}"' for name, value in zip(names, values, strict=True))
+
+
+_EXEMPLAR_LENGTH = 128
+"""Most characters of the names and values of an exemplar, by OpenMetrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One case among those that a bucket counts, to look into.
+
+    Attributes
+    ----------
+    labels : mapping of str to str
+        What tells the case; longer than OpenMetrics allows, it is left out.
+    at_seconds : float
+        Unix time of the observation.
+    """
+
+    labels: Mapping[str, str]
+    at_seconds: float
 
 
 class CounterSeries:
@@ -116,7 +137,7 @@ class GaugeSeries:
 class HistogramSeries:
     """One series of a histogram."""
 
-    __slots__ = ("_bounds", "_counts", "_lock", "_prefixes", "_sum", "_sum_prefix", "_total_prefix")
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_lock", "_prefixes", "_sum", "_sum_prefix", "_total_prefix")
 
     def __init__(self, spec: HistogramSpec, values: tuple[str, ...]) -> None:
         labels = _label_text(spec.labels, values)
@@ -129,14 +150,18 @@ class HistogramSeries:
         self._total_prefix = f"{spec.name}_count{outer} "
         self._counts = [0] * (len(spec.buckets) + 1)
         self._sum = 0.0
+        self._exemplars: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def observe(self, value: float, times: int = 1) -> None:
-        """Count ``times`` observations of one value, in the metric's unit."""
+    def observe(self, value: float, times: int = 1, exemplar: Exemplar | None = None) -> None:
+        """Count ``times`` observations of one value, in the metric's unit; each bucket keeps its last exemplar."""
         bucket = bisect_left(self._bounds, value)  # an upper bound belongs to its bucket
+        text = "" if exemplar is None else _exemplar_text(exemplar, value)
         with self._lock:
             self._counts[bucket] += times
             self._sum += value * times
+            if text:
+                self._exemplars[bucket] = text
 
     @property
     def count(self) -> int:
@@ -152,11 +177,35 @@ class HistogramSeries:
         """Return the sample lines: cumulative buckets, count and sum that agree with each other."""
         with self._lock:
             counts, total = self._counts.copy(), self._sum
+        return self._text(counts, total, {})
+
+    def lines_with_exemplars(self) -> str:
+        """Return the sample lines as OpenMetrics has them: buckets with their exemplars."""
+        with self._lock:
+            counts, total, exemplars = self._counts.copy(), self._sum, self._exemplars.copy()
+        return self._text(counts, total, exemplars)
+
+    @property
+    def has_exemplars(self) -> bool:
+        """Whether any bucket has one."""
+        return bool(self._exemplars)
+
+    def _text(self, counts: list[int], total: float, exemplars: Mapping[int, str]) -> str:
         cumulated = list(itertools.accumulate(counts))
-        text = [f"{prefix}{count}\n" for prefix, count in zip(self._prefixes, cumulated, strict=True)]
+        text = [
+            f"{prefix}{count}{exemplars.get(bucket, '')}\n"
+            for bucket, (prefix, count) in enumerate(zip(self._prefixes, cumulated, strict=True))
+        ]
         text.append(f"{self._total_prefix}{cumulated[-1]}\n")
         text.append(f"{self._sum_prefix}{format_value(total)}\n")
         return "".join(text)
+
+
+def _exemplar_text(exemplar: Exemplar, value: float) -> str:
+    names, values = tuple(exemplar.labels), tuple(exemplar.labels.values())
+    if sum(map(len, (*names, *values))) > _EXEMPLAR_LENGTH:
+        return ""
+    return f" # {{{_label_text(names, values)}}} {format_value(value)} {exemplar.at_seconds:.3f}"
 
 
 _SpecT = TypeVar("_SpecT", bound=MetricSpec)

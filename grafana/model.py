@@ -53,6 +53,8 @@ class Query:
         What a table's column says instead of a number.
     steps : tuple of (float or None, Colour)
         Thresholds of a table's column.
+    exemplars : bool
+        Whether single cases are shown as points: hovering over one names its ticket.
     """
 
     expr: str
@@ -60,6 +62,7 @@ class Query:
     unit: str = ""
     words: dict[int, tuple[str, Colour]] = field(default_factory=dict)
     steps: tuple[tuple[float | None, Colour], ...] = ()
+    exemplars: bool = False
 
 
 @dataclass(frozen=True, slots=True)

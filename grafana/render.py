@@ -237,6 +237,8 @@ def _query(panel: Panel, query: Query, ref_id: str) -> prometheus.Dataquery:
         case Kind.BARS:
             return builder.instant().legend_format(query.legend or "__auto")
         case _:
+            if query.exemplars:
+                builder.exemplar(True)
             return builder.range().legend_format(query.legend or "__auto")
 
 

@@ -79,7 +79,7 @@ def judge_minutes(
     minute, last = after_ms // MINUTE_MS, until_ms // MINUTE_MS
     looked_until = minute
     while minute < last:
-        if not firing and minute >= looked_until:
+        if not firing and minute >= looked_until and last - minute > _JUST_LOOK:
             ahead = min(minute + _LOOK_AHEAD, last)
             begin_ms, end_ms = minute * MINUTE_MS, ahead * MINUTE_MS
             least = least_expected(window, counts, begin_ms, end_ms, observed_from_ms)
@@ -95,6 +95,10 @@ def judge_minutes(
         if found != firing:
             firing = found
             yield BurnChange(now_ms, firing, budget_at(attain, window, counts, now_ms, observed_from_ms))
+
+
+_JUST_LOOK: Final = 5
+"""Up to so many minutes are judged at once: to find out whether they can be passed over costs as much."""
 
 
 def severity_changes(policy: BurnPolicy, before: Firing, after: Firing) -> Iterator[tuple[Severity, AlertState]]:

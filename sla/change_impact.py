@@ -6,7 +6,7 @@ is published; so nothing here knows which changes of terms move which clocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ from enum import StrEnum
 from sla import clock as clocks
 from sla.clock import Clock, Phase
 from sla.contract import ContractType
-from sla.fold import refold
+from sla.fold import pass_time, refold
 from sla.register import Register
 from sla.ticket import Ticket
 from sla.units import NEVER
@@ -61,13 +61,21 @@ class OpenClock:
 
 @dataclass(frozen=True, slots=True)
 class MovedClock:
-    """One open clock of a ticket that a change would move; ``before`` or ``after`` is None where there is none."""
+    """One open clock of a ticket that a change would move; ``before`` or ``after`` is None where there is none.
+
+    Attributes
+    ----------
+    at_ms : int or None
+        When a revision that takes open clocks, or ends them, does so, if that is to come and the clock is open until
+        then; None: at once.
+    """
 
     ticket: str
     metric: str
     effect: Effect
     before: OpenClock | None
     after: OpenClock | None
+    at_ms: int | None = None
 
     @property
     def shift_ms(self) -> int | None:
@@ -114,20 +122,41 @@ def impact_on(
     SlaError
         If the ticket can't be folded under one of the registers.
     """
-    refold(ticket, before)
-    open_before = dict(_open_clocks(ticket, before, now_ms, settle_ms))
-    ended_before = _verdicts(ticket, now_ms, settle_ms)
-    refold(ticket, after)
-    open_after = dict(_open_clocks(ticket, after, now_ms, settle_ms))
-    ended_after = _verdicts(ticket, now_ms, settle_ms)
-    moved = []
-    for slot in sorted(open_before.keys() | open_after.keys()):
-        old, new = open_before.get(slot), open_after.get(slot)
-        if old != new:
-            moved.append(MovedClock(ticket_id, slot[1], _effect(old, new), old, new))
+    instants = (now_ms, *sorted(_hand_overs(before, now_ms) | _hand_overs(after, now_ms)))
+    passed_ms = ticket.passed_ms
+    open_before, ended_before = _seen_at(ticket, before, instants, settle_ms)
+    ticket.passed_ms = passed_ms  # what has not happened yet is not carried into the other register
+    open_after, ended_after = _seen_at(ticket, after, instants, settle_ms)
+    moved: dict[Slot, MovedClock] = {}
+    for at_ms, seen_before, seen_after in zip(instants, open_before, open_after, strict=True):
+        for slot in sorted(seen_before.keys() | seen_after.keys()):
+            old, new = seen_before.get(slot), seen_after.get(slot)
+            if old != new and slot not in moved:
+                when_ms = None if at_ms == now_ms else at_ms
+                moved[slot] = MovedClock(ticket_id, slot[1], _effect(old, new), old, new, when_ms)
     clock_ids = ended_before.keys() | ended_after.keys()
     corrected = sum(ended_before.get(clock_id) != ended_after.get(clock_id) for clock_id in clock_ids)
-    return TicketImpact(len(open_before), tuple(moved), corrected)
+    return TicketImpact(len(open_before[0]), tuple(moved[slot] for slot in sorted(moved)), corrected)
+
+
+def _hand_overs(register: Register, now_ms: int) -> set[int]:
+    """Return the instants to come at which revisions let go of open clocks."""
+    return {target.open_until_ms for target in register.targets if now_ms < target.open_until_ms < NEVER}
+
+
+def _seen_at(
+    ticket: Ticket, register: Register, instants: Sequence[int], settle_ms: int
+) -> tuple[list[dict[Slot, OpenClock]], dict[tuple[str, int], object]]:
+    """Return a ticket's open clocks at each instant, if nothing happens to it, and what is decided at the first one."""
+    refold(ticket, register)
+    seen: list[dict[Slot, OpenClock]] = []
+    ended: dict[tuple[str, int], object] = {}
+    for at_ms in instants:
+        if register.lets_go:
+            pass_time(ticket, register, at_ms)
+        ended = ended if seen else _verdicts(ticket, at_ms, settle_ms)
+        seen.append(dict(_open_clocks(ticket, register, at_ms, settle_ms)))
+    return seen, ended
 
 
 def _effect(before: OpenClock | None, after: OpenClock | None) -> Effect:

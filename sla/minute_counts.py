@@ -27,7 +27,7 @@ _LENGTHS: Final = struct.Struct(f">{HOURS_A_DAY}H")
 _GAP, _EVEN, _EVEN_WITH_BAD, _VARYING = range(4)
 """Kinds of runs: nothing told; one count of good; one count of good and one of bad; good changes by the minute."""
 
-_REMEMBERED_WINDOWS: Final = 16
+_REMEMBERED_WINDOWS: Final = 24
 _SLIDES_MS: Final = 2 * HOUR_MS
 """Moves longer than this are no slide: adding up anew is as cheap."""
 
@@ -107,7 +107,11 @@ class MinuteRing:
     def get(self, minute_ms: int) -> Minute | None:
         """Return (good, bad) of a minute, None if nothing was told of it."""
         hour, place = divmod(minute_ms // MINUTE_MS, MINUTES_AN_HOUR)
-        return self._minutes(hour)[place]
+        minutes = self._open.get(hour)
+        if minutes is not None:
+            return minutes[place]
+        body = self._body_of(hour)
+        return _minutes_of(body)[place] if body else None
 
     def load_hour(self, hour: int, piece: bytes) -> None:
         """Take over the piece of an hour, as :meth:`changes` told it."""
@@ -178,29 +182,54 @@ class MinuteRing:
         first, last = -(-start_ms // MINUTE_MS), -(-end_ms // MINUTE_MS)
         if last <= first:
             return NOTHING
-        good = bad = told = 0
-        minute = first
-        while minute < last:
-            hour, place = divmod(minute, MINUTES_AN_HOUR)
-            if place == 0 and hour % HOURS_A_DAY == 0 and minute + DAY_MS // MINUTE_MS <= last and not self._open:
-                piece = self._day(hour // HOURS_A_DAY)
-                if piece is not None:
-                    of_day = _SUMS.unpack_from(piece)
-                    good, bad, told = good + of_day[0], bad + of_day[1], told + of_day[2]
-                    minute += DAY_MS // MINUTE_MS
-                    continue
-            until = min(last, (hour + 1) * MINUTES_AN_HOUR)
-            if until - minute == MINUTES_AN_HOUR and hour in self._hours and hour not in self._open:
-                of_hour = _SUMS.unpack_from(self._hours[hour])
-                good, bad, told = good + of_hour[0], bad + of_hour[1], told + of_hour[2]
-            elif self._has(hour):
-                for entry in self._minutes(hour)[place : place + until - minute]:
-                    if entry is not None:
-                        good += entry[0]
-                        bad += entry[1]
-                        told += 1
-            minute = until
-        return Sums(good, bad, told)
+        if last == first + 1:
+            entry = self.get(first * MINUTE_MS)
+            return NOTHING if entry is None else Sums(*entry, 1)
+        # Whole hours first, then what is left of the hours at both ends.
+        low, high = -(-first // MINUTES_AN_HOUR), last // MINUTES_AN_HOUR
+        if low > high:
+            return _sums_of(self._minutes(high)[first % MINUTES_AN_HOUR : last % MINUTES_AN_HOUR])
+        found = self._whole_hours(low, high) if low < high else []
+        if first % MINUTES_AN_HOUR and self._has(low - 1):
+            found.append(_sums_of(self._minutes(low - 1)[first % MINUTES_AN_HOUR :]))
+        if last % MINUTES_AN_HOUR and self._has(high):
+            found.append(_sums_of(self._minutes(high)[: last % MINUTES_AN_HOUR]))
+        return _total(found)
+
+    def _whole_hours(self, low: int, high: int) -> list[tuple[int, int, int]]:
+        """Return sums that make up those of the hours in ``[low, high)``."""
+        is_open = self._open
+        found: list[tuple[int, int, int]] = [
+            _sums_of(minutes) for hour, minutes in is_open.items() if low <= hour < high
+        ]
+        found += [
+            _SUMS.unpack_from(piece)
+            for hour, piece in self._hours.items()
+            if low <= hour < high and hour not in is_open
+        ]
+        if not self._days:
+            return found
+        reopened = {hour // HOURS_A_DAY for hour in is_open}
+        first_day, last_day = -(-low // HOURS_A_DAY), high // HOURS_A_DAY
+        partial = {bound // HOURS_A_DAY for bound in (low, high) if bound % HOURS_A_DAY}
+        begin = max(0, first_day - self._first_day)
+        for offset in range(begin, min(len(self._days), last_day - self._first_day)):
+            piece = self._days[offset]
+            if piece is not None and self._first_day + offset in reopened:
+                partial.add(self._first_day + offset)
+            elif piece is not None:
+                found.append(_SUMS.unpack_from(piece))
+        for day in partial:
+            piece = self._day(day)
+            if piece is None:
+                continue
+            bodies = enumerate(_bodies_of(piece), day * HOURS_A_DAY)
+            found += [
+                _sums_of(_minutes_of(body))
+                for hour, body in bodies
+                if body and low <= hour < high and hour not in is_open
+            ]
+        return found
 
     def minutes(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
         """Yield (minute_ms, good, bad) of the minutes told that begin in ``[start, end)``, ascending."""
@@ -216,20 +245,7 @@ class MinuteRing:
     @property
     def everything(self) -> Sums:
         """The sums of all minutes kept."""
-        sums = [_sums_of(minutes) for minutes in self._open.values()]
-        sums += [Sums(*_SUMS.unpack_from(piece)) for hour, piece in self._hours.items() if hour not in self._open]
-        reopened = {hour // HOURS_A_DAY for hour in self._open}
-        for offset, piece in enumerate(self._days):
-            day = self._first_day + offset
-            if piece is None:
-                continue
-            if day not in reopened:
-                sums.append(Sums(*_SUMS.unpack_from(piece)))
-                continue
-            for place, body in enumerate(_bodies_of(piece)):
-                if day * HOURS_A_DAY + place not in self._open:
-                    sums.append(_sums_of(_minutes_of(body)))
-        return Sums(*map(sum, zip(*sums, strict=True))) if sums else NOTHING
+        return _total(self._whole_hours(-(2**40), 2**40))
 
     @property
     def oldest_ms(self) -> int | None:
@@ -316,19 +332,30 @@ class SlidingSums:
 
     def sums(self, start_ms: int, end_ms: int) -> Sums:
         """Return the sums of the minutes that begin in ``[start, end)``; a minute of two rings counts twice."""
-        length_ms = end_ms - start_ms
-        for window in self._windows:
-            same = window[1] - window[0] == length_ms or window[0] == start_ms
-            if same and 0 <= end_ms - window[1] <= _SLIDES_MS and start_ms >= window[0]:
-                self._add(window, window[1], end_ms, 1)
-                self._add(window, window[0], start_ms, -1)
-                window[:2] = start_ms, end_ms
-                break
-        else:
+        window = self._window(start_ms, end_ms)
+        if window is None:
             window = [start_ms, end_ms, 0, 0, 0]
             self._add(window, start_ms, end_ms, 1)
             self._windows.append(window)
+        else:
+            self._add(window, window[1], end_ms, 1)
+            self._add(window, window[0], start_ms, -1)
+            window[:2] = start_ms, end_ms
         return Sums(*window[2:])
+
+    def _window(self, start_ms: int, end_ms: int) -> list[int] | None:
+        """Return a window from which this one is a small step; one of its length if there is any."""
+        length_ms = end_ms - start_ms
+        near = [
+            window
+            for window in self._windows
+            if start_ms >= window[0] and 0 <= end_ms - window[1] <= _SLIDES_MS and start_ms - window[0] <= _SLIDES_MS
+        ]
+        for window in near:
+            if window[1] - window[0] == length_ms:
+                return window
+        # A running period grows: its start stays.
+        return next((window for window in near if window[0] == start_ms), None)
 
     def moved(self, minute_ms: int, good: int, bad: int, minutes: int) -> None:
         """Take note that the counts of a minute changed by so much."""
@@ -374,6 +401,30 @@ class MinuteColumn:
         high = bisect_left(self._minutes, end_ms, low)
         return Sums(self._good[high] - self._good[low], self._bad[high] - self._bad[low], high - low)
 
+    def __len__(self) -> int:
+        return len(self._minutes)
+
+    def extend(self, minutes: Iterable[tuple[int, int, int]]) -> None:
+        """Add later minutes, ascending."""
+        good, bad = self._good[-1], self._bad[-1]
+        for minute_ms, of_good, of_bad in minutes:
+            good += of_good
+            bad += of_bad
+            self._minutes.append(minute_ms)
+            self._good.append(good)
+            self._bad.append(bad)
+
+    def adjust(self, minute_ms: int, good: int, bad: int) -> None:
+        """Add to the counts of a minute; one that was not told becomes one that was."""
+        place = bisect_left(self._minutes, minute_ms)
+        if place == len(self._minutes) or self._minutes[place] != minute_ms:
+            self._minutes.insert(place, minute_ms)
+            self._good.insert(place, self._good[place])
+            self._bad.insert(place, self._bad[place])
+        for later in range(place + 1, len(self._good)):
+            self._good[later] += good
+            self._bad[later] += bad
+
 
 # --- bytes ---
 
@@ -387,8 +438,22 @@ def _head(sums: Sums) -> bytes:
 
 
 def _sums_of(minutes: list[Minute | None]) -> Sums:
-    told = [entry for entry in minutes if entry is not None]
-    return Sums(sum(good for good, _ in told), sum(bad for _, bad in told), len(told))
+    good = bad = told = 0
+    for entry in minutes:
+        if entry is not None:
+            good += entry[0]
+            bad += entry[1]
+            told += 1
+    return Sums(good, bad, told)
+
+
+def _total(parts: list[tuple[int, int, int]]) -> Sums:
+    good = bad = told = 0
+    for part in parts:
+        good += part[0]
+        bad += part[1]
+        told += part[2]
+    return Sums(good, bad, told)
 
 
 def _day_piece(bodies: list[bytes]) -> bytes:

@@ -55,8 +55,14 @@ REMOVAL_LIMIT: Final = 2_000
 SEALED_AFTER_MS: Final = 2 * DAY_MS
 """A day's hours become one row when the day is over for this long."""
 
-_COLUMN_FROM_MINUTES: Final = 5
-"""From so many minutes to judge on, running sums are built first: each minute then costs look-ups only."""
+_STEADY_MINUTES: Final = 5
+"""Where time passes in steps of at most so many minutes, as it does live, no running sums are kept."""
+
+_LONG_MINUTES: Final = 240
+"""From so many minutes to judge on, running sums are made of whatever there is: each minute then costs look-ups only."""
+
+_LARGEST_COLUMN: Final = 30_000
+"""Running sums are kept from one step of a replay to the next as long as they have at most so many minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +124,14 @@ class _Tally:
         Minutes known (as good) and minutes that should be and are not (as bad); empty where that is not told.
     """
 
-    __slots__ = ("_oldest_ms", "_sliding", "by_source", "known")
+    __slots__ = ("_column", "_column_until_ms", "_oldest_ms", "_sliding", "by_source", "known")
 
     def __init__(self) -> None:
         self.by_source: dict[str, MinuteRing] = {}
         self.known = MinuteRing()
         self._sliding = SlidingSums(self.by_source.values())
+        self._column: MinuteColumn | None = None
+        self._column_until_ms = 0
         self._oldest_ms: int | None = None
 
     def ring(self, source: str) -> MinuteRing:
@@ -142,12 +150,26 @@ class _Tally:
             good, bad = former[0] + good, former[1] + bad
         ring.put(minute_ms, good, bad)
         self._sliding.moved(minute_ms, good - former[0], bad - former[1], before is None)
+        if self._column is not None and minute_ms < self._column_until_ms:
+            self._column.adjust(minute_ms, good - former[0], bad - former[1])
         if self._oldest_ms is not None:
             self._oldest_ms = min(self._oldest_ms, minute_ms)
 
     def sums(self, start_ms: int, end_ms: int) -> Sums:
         """Return the sums of the minutes that begin in ``[start, end)``, over all sources."""
         return self._sliding.sums(start_ms, end_ms)
+
+    def running_sums(self, start_ms: int, end_ms: int) -> MinuteColumn:
+        """Return running sums of the minutes of ``[start, end)`` at least; kept and added to while they are few."""
+        column = self._column
+        if column is None or len(column) > _LARGEST_COLUMN:
+            column = MinuteColumn(self.minutes(start_ms, end_ms))
+        else:
+            column.extend(self.minutes(self._column_until_ms, end_ms))
+        self._column, self._column_until_ms = column, end_ms
+        if len(column) > _LARGEST_COLUMN:
+            self._column = None
+        return column
 
     def minutes(self, start_ms: int, end_ms: int) -> list[tuple[int, int, int]]:
         """Return (minute_ms, good, bad) of the minutes told that begin in ``[start, end)``, ascending."""
@@ -174,7 +196,12 @@ class _Tally:
     def forget(self) -> None:
         """Forget what was remembered of sums: old counts are gone."""
         self._oldest_ms = None
+        self._column = None
         self._sliding.forget()
+
+    def keep_no_column(self) -> None:
+        """Forget running sums: time passes by the minute, or windows have changed."""
+        self._column = None
 
     def __bool__(self) -> bool:
         return any(self.by_source.values())
@@ -365,6 +392,8 @@ class ObjectiveEngine:
         self.register = register
         self._promises = Promises(register)
         self._all_dirty = True
+        for tally in self._tallies.values():
+            tally.keep_no_column()
 
     # --- the end of a step -----------------------------------------------------------------------------------------
 
@@ -434,9 +463,7 @@ class ObjectiveEngine:
             sums = Sums(*map(sum, zip(*rings, strict=True))) if rings else NOTHING
             budget = Budget(promise.attain, span, sums.good, sums.bad, Fraction(sums.events), is_estimated=True)
         else:
-            # The minute that is not over yet counts as far as it is told.
-            until_ms = now_ms + MINUTE_MS
-            budget = budget_at(promise.attain, promise.window, tally, now_ms, observed_from_ms, until_ms)
+            budget = self._budget(promise, tally, now_ms)
         attained, remaining = budget.attained_ratio, budget.remaining_ratio
         firing = self._burning.get(promise.counted_as, ("", NONE_FIRING))[1]
         return Attainment(
@@ -453,6 +480,11 @@ class ObjectiveEngine:
             burn_rates={} if mark is None else self._burn_rates(budget, tally, now_ms),
             burning=frozenset(pair.severity for pair in self._pairs() if pair.name in firing),
         )
+
+    def _budget(self, promise: Promise, tally: _Tally, now_ms: int) -> Budget:
+        """Return the budget at a whole minute; the one that is not over yet counts as far as it is told."""
+        observed_from_ms = self._observed_from(promise, tally)
+        return budget_at(promise.attain, promise.window, tally, now_ms, observed_from_ms, now_ms + MINUTE_MS)
 
     def _burn_rates(self, budget: Budget, tally: _Tally, now_ms: int) -> dict[str, float]:
         allowed, length_ms = budget.allowed_events, budget.span.length_ms
@@ -498,8 +530,7 @@ class ObjectiveEngine:
         return () if self.policy is None else self.policy.pairs
 
     def _judge_budget(self, promise: Promise, mark: int) -> None:
-        attainment = self._remembered(promise, mark)
-        budget = attainment.budget
+        budget = self._budget(promise, self._tallies[promise.counted_as], _whole_minute(mark))
         was_firing = promise.counted_as in self._overspent
         limit = SPENT_CLEARS_AT if was_firing else Fraction(1)
         # Not divided by the budget: of a target of 100 % every breach overspends it.
@@ -513,7 +544,8 @@ class ObjectiveEngine:
         else:
             del self._overspent[promise.counted_as]
             self._outcome.rows[key] = None
-        self._outcome.alerts.append(_budget_alert(attainment, AlertState.FIRING if is_firing else AlertState.RESOLVED))
+        state = AlertState.FIRING if is_firing else AlertState.RESOLVED
+        self._outcome.alerts.append(_budget_alert(promise, budget, state, mark))
 
     # --- burn rates ------------------------------------------------------------------------------------------------
 
@@ -541,11 +573,21 @@ class ObjectiveEngine:
             return
         counted_as = promise.counted_as
         observed_from_ms = self._observed_from(promise, tally)
-        counts: MinuteSums = tally
-        if until_ms - after_ms > _COLUMN_FROM_MINUTES * MINUTE_MS:
-            counts = MinuteColumn(tally.minutes(0, until_ms))
+        recent = tally.sums(after_ms - self.policy.longest_ms, until_ms)
+        if counted_as not in self._burning and not recent.bad:
+            return
         coverage = _known_minutes(tally.known) if promise.is_availability else None
-        bounds = [after_ms, *self._promises.changes(counted_as, after_ms, until_ms - 1), until_ms]
+        changes = self._promises.changes(counted_as, after_ms, until_ms - 1)
+        bounds = [after_ms, *changes, until_ms]
+        counts: MinuteSums = tally
+        minutes = (until_ms - after_ms) // MINUTE_MS
+        if minutes <= _STEADY_MINUTES or changes:
+            tally.keep_no_column()
+        longest_ms = self.policy.longest_ms
+        back_ms = 2 * window_span(promise.window, until_ms).length_ms + longest_ms
+        is_sparse = recent.minutes * back_ms <= _LARGEST_COLUMN * longest_ms
+        if minutes > _LONG_MINUTES or (minutes > _STEADY_MINUTES and is_sparse):
+            counts = tally.running_sums(0 if changes else after_ms - back_ms, until_ms)
         for begin_ms, end_ms in pairwise(bounds):
             terms = self._promises.of(counted_as, begin_ms)
             if terms is None:
@@ -723,10 +765,9 @@ def _known_minutes(known: MinuteRing) -> Coverage:
 # --- alerts ---
 
 
-def _budget_alert(attainment: Attainment, state: AlertState) -> Alert:
-    promise, budget = attainment.promise, attainment.budget
+def _budget_alert(promise: Promise, budget: Budget, state: AlertState, at_ms: int) -> Alert:
     kind = AlertKind.OBJECTIVE_BUDGET_SPENT
-    attained = attainment.attained_ratio if attainment.attained_ratio is not None else 0.0
+    attained = float(budget.attained_ratio or 0)
     verb, noun = ("good", "bad") if promise.is_availability else ("met", "breached")
     labels = {
         "alertname": kind.value,
@@ -742,13 +783,13 @@ def _budget_alert(attainment: Attainment, state: AlertState) -> Alert:
         kind=kind,
         state=state,
         severity="warning",
-        at_ms=attainment.watermark_ms or 0,
+        at_ms=at_ms,
         labels=labels,
         annotations={
-            "summary": f"{promise.id}: the error budget of the {attainment.window} is spent",
+            "summary": f"{promise.id}: the error budget of the {window_name(promise.window)} is spent",
             "description": (
                 f"{attained:.2%} of {budget.events} {verb}, {float(promise.attain):.2%} promised; {budget.bad} "
-                f"{noun} since {format_instant(attainment.window_start_ms)}."
+                f"{noun} since {format_instant(budget.span.start_ms)}."
             ),
         },
     )

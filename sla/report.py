@@ -147,8 +147,8 @@ class ObjectiveReport:
         Of the period.
     breaches : tuple of Breach
         By deadline.
-    open_clocks : int
-        Clocks that run or are paused at the instant of the report; they can still be breached.
+    open_clocks : int or None
+        Clocks that run or are paused at the instant of the report; they can still be breached. None: not known.
     """
 
     statement: Statement
@@ -159,8 +159,17 @@ class ObjectiveReport:
     breaches: tuple[Breach, ...] = ()
     parties: tuple[PartySum, ...] = ()
     corrections: tuple[Correction, ...] = ()
-    open_clocks: int = 0
+    open_clocks: int | None = None
     watermelon: WatermelonIndex | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is more to say of it than that there is no data."""
+        return (
+            self.statement.budget.events > 0
+            or bool(self.open_clocks)
+            or any(point.good + point.bad for point in self.trend)
+        )
 
     @property
     def is_watermelon(self) -> bool:
@@ -210,6 +219,16 @@ class ContractReport:
     provider: str
     owner: str
     objectives: tuple[ObjectiveReport, ...]
+
+    @property
+    def with_news(self) -> tuple[ObjectiveReport, ...]:
+        """Those that there is something to say of."""
+        return tuple(objective for objective in self.objectives if objective.has_news)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Ids of the others."""
+        return tuple(objective.statement.terms.objective for objective in self.objectives if not objective.has_news)
 
 
 @dataclass(frozen=True, slots=True)

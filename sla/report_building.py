@@ -68,8 +68,8 @@ class Facts:
     corrections : sequence of Correction
     experiences : mapping of ClockKey to Experience
         Of the clocks whose events are known.
-    open_clocks : mapping of str to int
-        Clocks without a verdict, by target.
+    open_clocks : mapping of str to int, or None
+        Clocks without a verdict, by target; None: not known.
     service_minutes : mapping of str to dict
         By service: good and bad counts by minute (UTC epoch ms).
     issued : mapping of (objective, period name) to (revision, good, bad)
@@ -83,7 +83,7 @@ class Facts:
     observed_from_ms: int
     corrections: Sequence[Correction] = ()
     experiences: Mapping[ClockKey, Experience] = field(default_factory=dict)
-    open_clocks: Mapping[str, int] = field(default_factory=dict)
+    open_clocks: Mapping[str, int] | None = None
     service_minutes: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
     issued: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     source: str = ""
@@ -162,7 +162,7 @@ class ReportBuilder:
                 if correction.before.target == promise.counted_as
                 and (_lies_in(correction.before, span) or _lies_in(correction.after, span))
             ),
-            open_clocks=facts.open_clocks.get(promise.counted_as, 0),
+            open_clocks=None if facts.open_clocks is None else facts.open_clocks.get(promise.counted_as, 0),
             watermelon=watermelon_index(known) if known else None,
         )
 

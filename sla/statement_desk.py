@@ -28,7 +28,7 @@ ROW_FORMAT: Final = 1
 LOOK_EVERY_MS: Final = HOUR_MS
 """How often an objective is looked at, in event time; provisional numbers are told no more often."""
 
-LOOK_LIMIT: Final = 100
+LOOK_LIMIT: Final = 50
 """Most objectives that one step looks at: a step must stay short."""
 
 _encode = msgspec.msgpack.Encoder().encode

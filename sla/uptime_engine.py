@@ -222,6 +222,8 @@ class UptimeEngine:
                     self._touched.add(service)
 
     def _begin(self, service: str, from_ms: int) -> ServiceState:
+        """Watch a service from an instant on, but not from before samples would be taken."""
+        from_ms = max(0, from_ms, self.now_ms - self.limits.lateness_ms)
         minute_ms = from_ms - from_ms % MINUTE_MS
         state = self._services.get(service)
         if state is None:
@@ -236,6 +238,15 @@ class UptimeEngine:
         self._touched.add(service)
         self._judged_floor_ms = 0
         return state
+
+    def _forget_ancient(self) -> None:
+        """Now that the time is known: a sample dated years ago must not have all these years judged."""
+        first_ms = self.now_ms - self.limits.lateness_ms
+        first_ms -= first_ms % MINUTE_MS
+        for service, state in self._services.items():
+            if 0 <= state.begin_ms < first_ms:
+                state.begin_ms = state.judged_ms = first_ms
+                self._touched.add(service)
 
     # --- inputs ----------------------------------------------------------------------------------------------------
 
@@ -317,7 +328,9 @@ class UptimeEngine:
         bool
             True if more is due than a step may hold: the caller ends the step and makes another one.
         """
-        self.now_ms = max(self.now_ms, now_ms)
+        is_first, self.now_ms = not self.now_ms, max(self.now_ms, now_ms)
+        if self.now_ms and is_first:
+            self._forget_ancient()
         if self._unwatched and self.now_ms:
             self._watch_all()
         self._judge_late()

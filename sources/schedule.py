@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from sla.units import HOUR_MS, MINUTE_MS
-from sources.record import SourceEvent
 
 HEARTBEAT_EVERY_MS = MINUTE_MS
 """Event time between heartbeats of a paced player: how finely warnings and breaches are placed in time."""
@@ -35,9 +35,24 @@ class OutOfOrderError(ValueError):
     """Events given to a schedule out of the order of event time."""
 
 
+class Timed(Protocol):
+    """What a schedule can place: ticket events, samples of services."""
+
+    @property
+    def id(self) -> str:
+        """Its identity, for messages."""
+
+    @property
+    def at_ms(self) -> int:
+        """When it happened, UTC epoch ms."""
+
+
+_Event = TypeVar("_Event", bound=Timed)
+
+
 def schedule(
-    events: Iterable[SourceEvent], *, heartbeat_every_ms: int, from_ms: int | None = None, until_ms: int | None = None
-) -> Iterator[SourceEvent | Beat]:
+    events: Iterable[_Event], *, heartbeat_every_ms: int, from_ms: int | None = None, until_ms: int | None = None
+) -> Iterator[_Event | Beat]:
     """Merge events with heartbeats.
 
     A heartbeat T says "every event up to and including T has been sent", so it comes after the last of those and before
@@ -46,7 +61,7 @@ def schedule(
 
     Parameters
     ----------
-    events : iterable of SourceEvent
+    events : iterable
         In ascending order of ``at_ms``; read lazily.
     heartbeat_every_ms : int
         Event time between heartbeats, > 0.
@@ -57,7 +72,7 @@ def schedule(
 
     Yields
     ------
-    SourceEvent or Beat
+    the events and Beat
         In the order of sending. Without events there is a heartbeat at ``until_ms`` only, if that is given.
 
     Raises

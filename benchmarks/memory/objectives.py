@@ -153,9 +153,8 @@ def measure(kind: str, objectives: int) -> None:
     gc.set_threshold(50_000, 20, 100)  # as in a worker
     first = minute(engine, objectives, END_MS, 0)
     steady = [minute(engine, objectives, END_MS + (1 + n) * MINUTE_MS, 0) for n in range(MINUTES)]
-    print(
-        f"  the first minute {first:.2f} s of CPU, then {sum(steady) / MINUTES:.2f} s: {sum(steady) / MINUTES / 0.6:.1f} %"
-    )
+    mean = sum(steady) / MINUTES
+    print(f"  the first minute {first:.2f} s of CPU, then {mean:.2f} s: {mean / 60:.1%} of a core")
 
 
 def main() -> None:

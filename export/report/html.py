@@ -57,10 +57,10 @@ def html_of(report: Report) -> str:
 
 
 def _heading(report: Report, title: str) -> Markup:
-    told = [f"Numbers as of {instant(report.as_of_ms, 'UTC')} UTC"]
+    told = f"Numbers as of {instant(report.as_of_ms, 'UTC')} UTC"
     if report.source:
-        told.append(report.source)
-    return joined([element("h1", title), element("p", " · ".join(told), css="lead")])
+        told += f", {report.source}"
+    return joined([element("h1", title), element("p", told, css="lead")])
 
 
 # --- summary ---
@@ -81,7 +81,7 @@ def _summary(report: Report) -> Markup:
         tiles.append(_tile(str(watermelons), "green and unhappy", "bad"))
     rows = [
         [
-            element("a", objective.statement.terms.objective, attributes={"href": f"#{_anchor(objective)}"}),
+            _link(objective),
             contract.id,
             promise_words(objective.statement),
             percent(objective.statement.budget.attained_ratio),
@@ -114,6 +114,11 @@ def _badge(objective: ObjectiveReport) -> Markup:
     return joined([badge, unhappy], " ")
 
 
+def _link(objective: ObjectiveReport) -> str | Markup:
+    name = objective.statement.terms.objective
+    return element("a", name, attributes={"href": f"#{_anchor(objective)}"}) if objective.has_news else name
+
+
 def _credit_cell(objective: ObjectiveReport) -> str:
     credit = objective.statement.credit
     return "–" if credit is None else str(credit.amount)
@@ -128,7 +133,8 @@ def _contract(contract: ContractReport) -> Markup:
         "section",
         element("h2", contract.id),
         element("p", told, css="lead"),
-        joined(_objective(objective) for objective in contract.objectives),
+        joined(_objective(objective) for objective in contract.with_news),
+        element("p", f"No data: {', '.join(contract.silent)}.", css="lead") if contract.silent else None,
     )
 
 

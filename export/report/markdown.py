@@ -27,7 +27,9 @@ def markdown_of(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown; names from outside are escaped."""
     lines = [f"# Service report {report.period.name}", ""]
     told = f"Numbers as of {instant(report.as_of_ms, 'UTC')} UTC"
-    lines += [f"{told}. {_escaped(report.source)}".rstrip(" .") + ".", ""]
+    if report.source:
+        told += f", {_escaped(report.source)}"
+    lines += [f"{told}.", ""]
     rows = [
         [
             _escaped(objective.statement.terms.objective),
@@ -70,8 +72,11 @@ def _contract(contract: ContractReport) -> Iterator[str]:
     yield ""
     yield f"{contract.type.value.upper()} of {_escaped(contract.provider)}; owner {_escaped(contract.owner)}."
     yield ""
-    for objective in contract.objectives:
+    for objective in contract.with_news:
         yield from _objective(objective)
+    if contract.silent:
+        yield f"No data: {', '.join(map(_escaped, contract.silent))}."
+        yield ""
 
 
 def _objective(objective: ObjectiveReport) -> Iterator[str]:

@@ -17,8 +17,6 @@ from grafana.promql import largest, once, total
 from sla.outcome import AlertKind
 
 _DOWN = f'alert="{AlertKind.SERVICE_DOWN.value}"'
-_NO_SERVICES = "only where a contract promises the availability of a service and its samples arrive"
-
 _SERVICE = Variable(
     "service",
     "Service",
@@ -59,7 +57,6 @@ _NOW = Row(
             steps=BUDGET_STEPS,
             width=6,
             height=4,
-            may_be_empty=_NO_SERVICES,
         ),
         Panel(
             "Least downtime left",
@@ -70,7 +67,6 @@ _NOW = Row(
             steps=((None, Colour.BAD), (0.0, Colour.GOOD)),
             width=6,
             height=4,
-            may_be_empty=_NO_SERVICES,
         ),
         Panel(
             "Lowest share observed",
@@ -81,7 +77,6 @@ _NOW = Row(
             decimals=1,
             width=6,
             height=4,
-            may_be_empty=_NO_SERVICES,
         ),
     ),
 )
@@ -106,7 +101,6 @@ _SERVICES = Row(
             height=9,
             links=(TO_OBJECTIVE,),
             no_value="no availability is promised",
-            may_be_empty=_NO_SERVICES,
         ),
         Panel(
             "Up and down",
@@ -116,7 +110,6 @@ _SERVICES = Row(
             (Query(_UP, "{{service}} ({{objective}})"),),
             words={1: ("up", Colour.GOOD), 0: ("DOWN", Colour.BAD)},
             width=24,
-            may_be_empty=_NO_SERVICES,
         ),
         Panel(
             "Availability in the window",
@@ -129,7 +122,6 @@ _SERVICES = Row(
             unit="percentunit",
             decimals=3,
             maximum=1,
-            may_be_empty=_NO_SERVICES,
         ),
         Panel(
             "Downtime left",
@@ -138,7 +130,6 @@ _SERVICES = Row(
             (Query(_TIME_LEFT, "{{service}} ({{objective}})"),),
             unit="s",
             steps=((None, Colour.BAD), (0.0, Colour.GOOD)),
-            may_be_empty=_NO_SERVICES,
         ),
         Panel(
             "Services down over time",
@@ -155,7 +146,6 @@ _SERVICES = Row(
             (Query(_of(catalogue.OBJECTIVE_COVERAGE_RATIO), "{{service}} ({{objective}})"),),
             unit="percentunit",
             maximum=1,
-            may_be_empty=_NO_SERVICES,
         ),
     ),
 )

@@ -16,9 +16,13 @@ def _stat(title: str, description: str, expr: str, **options: object) -> Panel:
     return Panel(title, description, Kind.STAT, (Query(expr),), width=4, height=4, **options)  # type: ignore[arg-type]
 
 
-def _quantiles(spec: catalogue.HistogramSpec, by: str = "") -> tuple[Query, ...]:
+def _quantiles(spec: catalogue.HistogramSpec, by: str = "", *, exemplars: bool = False) -> tuple[Query, ...]:
     legend = f" {{{{{by}}}}}" if by else ""
-    return tuple(Query(quantile(share, spec, by), f"p{share * 100:g}{legend}") for share in (0.5, 0.95, 0.99))
+    return tuple(
+        # Exemplars belong to the histogram, not to the quantile: once is enough.
+        Query(quantile(share, spec, by), f"p{share * 100:g}{legend}", exemplars=share == 0.99 and exemplars)
+        for share in (0.5, 0.95, 0.99)
+    )
 
 
 _NOW = Row(
@@ -142,10 +146,11 @@ _SPEED = Row(
     (
         Panel(
             "From Kafka to told",
-            "From the Kafka timestamp of a chunk's first record until all its outputs were acknowledged. The "
-            "delay of a warning.",
+            "From the Kafka timestamp of a chunk's first record until all its outputs were acknowledged: the "
+            "delay of a "
+            "warning. A point is a single chunk, and names a ticket that it decided.",
             Kind.LINES,
-            _quantiles(catalogue.EVENT_LATENCY_SECONDS),
+            _quantiles(catalogue.EVENT_LATENCY_SECONDS, exemplars=True),
             unit="s",
             minimum=0,
         ),

@@ -210,6 +210,7 @@ def factors_at(situation: Situation, at_ms: int, queue: QueueState) -> tuple[Fac
         Factor("idle", str(minutes_class(at_ms - situation.last_ms))),
         Factor("age", str(minutes_class(at_ms - situation.first_ms))),
         Factor("weekday", str(hour // 24)),
+        Factor("hour of day", str(hour % 24)),
         Factor("hour of week", str(hour // _HOURS_TOGETHER)),
         Factor("queue", queued),
         Factor("queue of team", f"{situation.team}, {queued}"),

@@ -231,6 +231,14 @@ class Forecaster:
         """Return the queue of a team."""
         return self._queues.state(stratum, team, at_ms)
 
+    def probability(self, situation: Situation, share: float, at_ms: int) -> float:
+        """Return the probability of a clock as of an instant not before the last one, and keep nothing of it."""
+        self.learn_until(at_ms)
+        stratum = self._stratum(situation.viewpoint.stratum)
+        queue = self._queues.state(situation.viewpoint.stratum, situation.team, at_ms)
+        slots = stratum.model.slots(factors_at(situation, at_ms, queue), add=False)
+        return probability_of(stratum.model.log_odds(share, slots))
+
     def explain(self, situation: Situation, share: float, at_ms: int) -> Explanation:
         """Return what the probability of a clock is computed from, at an instant not before the last one."""
         self.learn_until(at_ms)

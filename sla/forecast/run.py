@@ -143,7 +143,7 @@ class PredictionRun:
         history = ticket.history
         trace = self._traces.get(ticket_id)
         if trace is not None:
-            known, newest_uid = trace.events, history.last_order[-1]
+            known, newest_uid = trace.events, history[-1].uid
             if len(history) == known + 1 and newest_uid != trace.last_uid:
                 trace.take(history[-1])
                 return

@@ -20,8 +20,8 @@ from tests.support.forecast import Told, desk, play
 
 pytestmark = pytest.mark.property
 
-THOROUGH = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-FEW = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 END_MS = FIRST_MONDAY_MS + (TICKET_DAYS + 8) * DAY_MS
 EIGHT_HOURS = register(target("resolution", within="8h"))
 LONG = desk(tickets=60, seed=1)

@@ -106,14 +106,14 @@ def rollups_of(source: int, outputs: list[Output], topics: Topics) -> list[list[
 def test_a_month_is_a_group_by_of_its_verdicts(log: Path, late: float) -> None:
     draw = random.Random(5)
     view = example_register()
-    settings = Settings(engine={"clock": "event", "retention_days": 400}, topics={"partitions": PARTITIONS})
+    settings = Settings(engine={"clock": "event", "retention_days": 1_200}, topics={"partitions": PARTITIONS})
     objectives = Objectives(settings, view)
     verdicts: list[dict[str, Any]] = []
     queues: list[list[list[Record]]] = []
     for source, records in enumerate(records_of(log, PARTITIONS)):
         mine = delayed(records, draw, late) if late else records
         others = [mine if number == source else [] for number in range(PARTITIONS)]
-        replayed = replay(others, view, draw=draw, largest_chunk=500, retention_days=400)
+        replayed = replay(others, view, draw=draw, largest_chunk=500, retention_days=1_200)
         verdicts += [json.loads(line) for line in replayed.verdicts.values()]
         assert not replayed.rejected
         queues.append(rollups_of(source, replayed.outputs, objectives.topics))

@@ -129,6 +129,7 @@ def test_corrections_apply_exactly_to_what_is_kept_as_sums(
     for event in events:
         assert engine.apply(event) is None
     later_ms = NOW_MS + LIMITS.lateness_ms
+    drain(engine, NOW_MS, buckets, rows)
     drain(engine, later_ms, buckets, rows)
     assert not [key for key in rows if key[:1] == b"m"]
     restored = UptimeEngine(engine.register, 1, LIMITS)

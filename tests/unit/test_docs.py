@@ -27,6 +27,7 @@ from config.contract_model import (
     TargetModel,
     WarnModel,
 )
+from config.credit_model import CreditModel, TierModel
 from config.loader import load_agreements
 from config.settings import variable_names
 from export.catalogue import CATALOGUE, LABEL_MEANINGS
@@ -307,6 +308,7 @@ def test_every_outcome_of_a_verdict_is_explained():
     [
         *(ContractModel, PartiesModel, RevisionModel, TargetModel, ObjectiveModel, ReopenModel, WarnModel),
         *(AvailabilityModel, GoodWhenModel),
+        *(CreditModel, TierModel),
         *(CalendarModel, HoursModel, HolidaysModel),
     ],
     ids=lambda model: model.__name__,
@@ -314,7 +316,8 @@ def test_every_outcome_of_a_verdict_is_explained():
 def test_every_field_of_agreements_is_explained(model):
     text = text_of(ROOT / "docs" / "reference" / "contracts.md")
     named = set(re.findall(r"\b[a-z_]+\b", " ".join(re.findall(r"`([^`\n]+)`", text))))
-    assert set(model.model_fields) - {"tue", "wed", "thu", "fri", "sat"} <= named
+    spelt = {info.alias or name for name, info in model.model_fields.items()}
+    assert spelt - {"tue", "wed", "thu", "fri", "sat"} <= named
     unsupported = set(re.findall(r"\b[a-z_]+\b", text.partition("## Known and not supported")[2]))
     assert model.unsupported <= unsupported
 

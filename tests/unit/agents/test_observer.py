@@ -45,6 +45,17 @@ def test_a_chunk_takes_as_long_as_its_first_record_has_waited(metrics: Metrics, 
     assert (latency.count, latency.sum) == (1, 0.25)
 
 
+def test_the_latency_of_a_chunk_names_a_ticket_that_it_decided(metrics: Metrics, observer: MetricsObserver) -> None:
+    latency = metrics.event_latency_seconds.labels(topic="sla.tickets")
+    verdict = Output("sla.verdicts", 0, b"INC-1", b"v")
+    observer.step_done("sweep", 0.01, 0.004, 3_000, [verdict])
+    observer.chunk_done("sla.tickets", NOW_MS - 250)
+    assert not latency.has_exemplars, "the sweep is not the chunk"
+    observer.step_done("chunk", 0.01, 0.004, 3_000, [Output("sla.alerts", 0, b"a", b"v"), verdict])
+    observer.chunk_done("sla.tickets", NOW_MS - 250)
+    assert f' # {{ticket_id="INC-1"}} 0.25 {NOW_MS / 1000:.3f}\n' in latency.lines_with_exemplars()
+
+
 def test_a_broker_whose_clock_is_ahead_makes_no_negative_latency(metrics: Metrics, observer: MetricsObserver) -> None:
     observer.chunk_done("sla.tickets", NOW_MS + 3_000)
     assert metrics.event_latency_seconds.labels(topic="sla.tickets").sum == 0.0

@@ -101,8 +101,31 @@ def test_hours_and_holidays_of_a_calendar_are_told_apart() -> None:
     ]
 
 
+def test_revisions_of_a_calendar_are_told_by_what_they_change_in_the_hours_before() -> None:
+    first = {"effective_from": "2027-01-01T00:00:00+01:00", "hours": {"mon": ["09:00-18:00"], "tue": ["09:00-17:00"]}}
+    second = {**first, "effective_from": "2027-06-01T00:00:00+02:00", "timezone": "Europe/Rome"}
+    second["holidays"] = {"dates": ["2027-10-03"]}
+    lines = calendar_changes(calendar(), calendar(revisions=[first, second]))
+    assert lines[:3] == [
+        "from 2027-01-01T00:00:00+01:00: hours.mon 09:00-17:00 -> 09:00-18:00",
+        "from 2027-01-01T00:00:00+01:00: hours.tue none -> 09:00-17:00",
+        "from 2027-06-01T00:00:00+02:00: holidays: also 2027-10-03",
+    ]
+    assert lines[3:] == ["from 2027-06-01T00:00:00+02:00: timezone Europe/Berlin -> Europe/Rome"]
+    changed = {**first, "hours": {"mon": ["09:00-19:00"], "tue": ["09:00-17:00"]}}
+    assert calendar_changes(calendar(revisions=[first, second]), calendar(revisions=[changed])) == [
+        "from 2027-01-01T00:00:00+01:00: hours.mon 09:00-18:00 -> 09:00-19:00",
+        "from 2027-06-01T00:00:00+02:00: left out",
+    ]
+    assert calendar_changes(calendar(), calendar(revisions=[{**first, "hours": {"mon": ["09:00-17:00"]}}])) == [
+        "from 2027-01-01T00:00:00+01:00: changes nothing"
+    ]
+
+
 def test_a_calendar_comes_stays_and_goes() -> None:
     assert calendar_changes(None, calendar()) == ["timezone Europe/Berlin, open mon"]
+    week = {"wed": ["09:00-17:00"], "fri": ["09:00-12:00"], "mon": ["09:00-17:00"]}
+    assert calendar_changes(None, calendar(hours=week)) == ["timezone Europe/Berlin, open mon, wed, fri"]
     assert calendar_changes(calendar(), calendar()) == []
     assert calendar_changes(calendar(), None) == ["removed from the register"]
 

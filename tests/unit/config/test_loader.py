@@ -96,7 +96,7 @@ def test_the_shipped_agreements_have_neither_faults_nor_warnings() -> None:
     agreements = load_agreements([REPOSITORY / "config"])
     assert set(agreements.contracts) == {
         *("acme-support", "customer-onboarding", "device-delivery", "incident-log", "key-customers"),
-        *("off-boarding", "printing-regions", "second-line", "service-desk"),
+        *("off-boarding", "printing-regions", "second-line", "service-availability", "service-desk"),
     }
     assert set(agreements.calendars) == {"always", "berlin-office", "jakarta-office", "stockholm-office"}
     assert agreements.warnings == ()
@@ -115,7 +115,7 @@ def test_calendars_beside_contracts_are_found_from_inside_the_folder(monkeypatch
 
 def test_a_folder_given_twice_is_read_once() -> None:
     config = REPOSITORY / "config"
-    assert len(load_agreements([config, config / "contracts", config / "calendars"]).contracts) == 9
+    assert len(load_agreements([config, config / "contracts", config / "calendars"]).contracts) == 10
 
 
 def test_a_single_file_is_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from export import exposition as module
 from export.catalogue import CATALOGUE, CounterSpec, HistogramSpec
 from export.exposition import Exposition, ExpositionFormat, accepts_gzip, choose_format
 from export.metrics import Metrics
-from export.series import Counter, Gauge
+from export.series import Counter, Exemplar, Gauge
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROMETHEUS_2 = (
@@ -214,3 +214,23 @@ async def test_changes_while_a_page_is_rendered_do_no_harm() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+async def test_exemplars_are_in_openmetrics_and_not_in_text() -> None:
+    metrics = Metrics(version="1", topics=["sla.tickets"])
+    latency = metrics.event_latency_seconds.labels(topic="sla.tickets")
+    latency.observe(0.3, exemplar=Exemplar({"ticket_id": 'INC "1"'}, 1_772_500_000.25))
+    latency.observe(0.4, exemplar=Exemplar({"ticket_id": "INC-2"}, 1_772_500_001.0))
+    latency.observe(7.0, exemplar=Exemplar({"ticket_id": "X" * 200}, 1_772_500_002.0))
+    pages = Exposition(metrics, process_metrics=False)
+    text, openmetrics = (await pages.page()).body.decode(), (await pages.page(OPENMETRICS)).body.decode()
+    assert "INC" not in text
+    found = {
+        sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value, float(sample.exemplar.timestamp))
+        for family in parse_openmetrics(openmetrics)
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert found == {"0.5": ({"ticket_id": "INC-2"}, 0.4, 1_772_500_001.0)}, "the last one of a bucket, none too long"
+    [page] = [family for family in parse_text(text) if family.name == "slawatch_event_latency_seconds"]
+    assert [sample.value for sample in page.samples if sample.name.endswith("_count")] == [3]

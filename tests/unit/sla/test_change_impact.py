@@ -46,6 +46,39 @@ def test_a_revision_that_takes_effect_later_moves_no_clock_that_runs() -> None:
     assert impact(after, CREATED, now="mon 10:00").moved == ()
 
 
+def taking_open_clocks(instant: str, within: str = "4bh") -> Register:
+    return register(
+        target(within="8bh", until=instant, open_until_ms=at(instant), open_then=2),
+        target(within=within, revision=2, since=instant),
+    )
+
+
+def test_a_revision_that_took_open_clocks_before_now_moves_them_without_any_event() -> None:
+    [moved] = impact(taking_open_clocks("mon 10:00"), CREATED, now="mon 11:00").moved
+    assert moved.after is not None
+    assert (moved.effect, moved.after.due_ms, moved.at_ms) == (Effect.EARLIER, at("mon 13:00"), None)
+
+
+def test_a_revision_that_will_take_open_clocks_is_told_with_the_instant_at_which_it_does() -> None:
+    [moved] = impact(taking_open_clocks("mon 12:00"), CREATED, now="mon 10:00").moved
+    assert moved.after is not None
+    assert (moved.effect, moved.after.due_ms, moved.at_ms) == (Effect.EARLIER, at("mon 13:00"), at("mon 12:00"))
+    assert impact(taking_open_clocks("mon 12:00"), CREATED, event("resolved", "mon 09:30"), now="mon 10:00").moved == ()
+
+
+def test_taking_back_a_revision_that_was_announced_to_take_open_clocks_is_told_too() -> None:
+    announced = taking_open_clocks("mon 12:00")
+    [moved] = impact(EIGHT_HOURS, CREATED, now="mon 10:00", before=announced).moved
+    assert (moved.effect, moved.at_ms) == (Effect.LATER, at("mon 12:00"))
+    assert impact(announced, CREATED, now="mon 10:00", before=announced) == TicketImpact(open_clocks=1)
+
+
+def test_the_end_of_a_contract_with_its_open_tickets_is_told() -> None:
+    ends = register(target(within="8bh", until="mon 12:00", open_until_ms=at("mon 12:00")))
+    [moved] = impact(ends, CREATED, now="mon 10:00").moved
+    assert (moved.effect, moved.after, moved.at_ms) == (Effect.ENDS, None, at("mon 12:00"))
+
+
 def test_a_deadline_that_moves_into_the_past_breaches() -> None:
     [moved] = impact(register(target(within="1bh", revision=2)), CREATED, now="mon 12:00").moved
     assert moved.effect is Effect.BREACHES

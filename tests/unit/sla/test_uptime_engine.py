@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
-from sla.availability import AvailabilityKind, IdlePolicy
+from sla.availability import AvailabilityKind, IdlePolicy, StatusUse
 from sla.buckets import Rollup
 from sla.events import Reason, Rejected
 from sla.outcome import Alert, AlertState
@@ -16,6 +17,7 @@ from sla.row import RowFormatError
 from sla.slices import SliceState
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
 from sla.uptime_engine import JUDGED_LIMIT, MOST_SAMPLES, UptimeEngine
+from sla.uptime_events import ProbeSample
 from tests.support.uptime import LIMITS, T0, Buckets, adjustment, drain, finish, objective, register_of, sample, status
 
 
@@ -245,3 +247,26 @@ def test_a_rollup_goes_out_once_a_step_with_its_last_word() -> None:
     assert engine.finish().rollups == [
         Rollup("portal-availability", T0 + MINUTE_MS, 1, 0, known_minutes=1, expected_minutes=1)
     ]
+
+
+def test_a_sample_of_years_ago_has_no_years_judged() -> None:
+    engine, buckets = UptimeEngine(register_of(objective()), 1, LIMITS), Buckets()
+    engine.apply(replace_at(sample(0, 1), 0))
+    engine.apply(replace_at(sample(0, 2), 1_000))
+    engine.apply(sample(-10, 3))
+    assert drain(engine, now(0), buckets) == []
+    first_minute = (T0 + LIMITS.settle_ms - LIMITS.lateness_ms) // MINUTE_MS * MINUTE_MS
+    assert min(minute_ms for _, minute_ms in buckets.counts) == first_minute
+    assert buckets.sums() == (1, 0, 1, LIMITS.lateness_ms // MINUTE_MS)
+
+
+def test_a_state_declared_long_ago_holds_now_and_lets_nothing_before_be_missing() -> None:
+    engine, buckets = UptimeEngine(register_of(objective(statuses=StatusUse.ONLY)), 1, LIMITS), Buckets()
+    engine.advance_to(now(0))
+    assert engine.apply(status(-5 * 24 * 60, 1, "up")) is None
+    drain(engine, now(10), buckets)
+    assert buckets.sums() == (LIMITS.lateness_ms // MINUTE_MS + 10, 0, LIMITS.lateness_ms // MINUTE_MS + 10, 130)
+
+
+def replace_at(of: ProbeSample, at_ms: int) -> ProbeSample:
+    return msgspec.structs.replace(of, at_ms=at_ms, is_count=True)

@@ -169,3 +169,10 @@ def test_text_is_escaped_and_markup_is_not_escaped_twice(hostile: str) -> None:
     assert text(found) == found
     assert joined([found, hostile]) == found + text(hostile)
     assert isinstance(joined([hostile]), Markup)
+
+
+def test_an_objective_without_data_is_one_word_and_no_page() -> None:
+    page = Page(html_of(report(good=0, bad=0)))
+    assert "No data: response." in page.text
+    assert page.of("article") == page.of("a") == page.of("svg") == []
+    assert "No data: response." in markdown_of(report(good=0, bad=0))
