@@ -17,6 +17,7 @@ from agents.register_view import RegisterView
 from agents.ticket_processor import TicketProcessor
 from agents.uptime_processor import UptimeProcessor
 from agents.wall_present import WallPresent
+from config.burn_policy import load_burn_policy
 from config.settings import ClockMode, Settings
 from export.metrics import Metrics
 from streams.connection import client_options, faust_brokers, faust_credentials
@@ -99,6 +100,8 @@ def create_app(
         Name of this process; host and pid by default.
     """
     topics = Topics(settings)
+    # Read here, and not when the first partition comes: a fault in it is told before anything runs.
+    load_burn_policy(settings.engine.burn_policy_file)
     kafka, engine = settings.kafka, settings.engine
     client = client_options(kafka)
     app = LaneApp(

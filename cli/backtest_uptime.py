@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sla.budget import Budget
     from sla.burn_rate import BurnPolicy
     from sla.burn_watch import BurnEvent
+    from sla.calendar import WorkCalendar
     from sla.minute_counts import MinuteColumn
     from sla.register import Register
 
@@ -33,7 +35,7 @@ class _Line(msgspec.Struct):
     """One line of counts; unknown fields are passed over."""
 
     service: Annotated[str, Meta(min_length=1)]
-    at: int | str
+    at: float | str
     good: _Count
     bad: _Count
 
@@ -92,7 +94,8 @@ def read_counts(path: Path) -> Counts:
 
     of_service: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
     faults: list[str] = []
-    decode = msgspec.json.Decoder(_Line).decode
+    # Not strict: what data frames write is 100.0 as often as 100.
+    decode = msgspec.json.Decoder(_Line, strict=False).decode
     try:
         with open_source(path) as lines:
             for number, text in enumerate(lines, 1):
@@ -121,10 +124,11 @@ def read_counts(path: Path) -> Counts:
     return Counts(dict(of_service))
 
 
-def _instant_ms(at: int | str) -> EpochMs:
+def _instant_ms(at: float | str) -> EpochMs:
     from sla.units import parse_instant
 
-    return EpochMs(at) if isinstance(at, int) else parse_instant(at)
+    # Below 2**53 every whole number is a float of its own: instants until the year 287,396.
+    return parse_instant(at) if isinstance(at, str) else EpochMs(floor(at))
 
 
 def judge_counts(
@@ -165,18 +169,22 @@ def _judge(
 ) -> Judged | None:
     from sla.budget import budget_at
     from sla.burn_watch import Terms, replay
+    from sla.calendar import ElapsedCalendar
 
     column, first_ms = _column(revisions, minutes, register, end_ms)
     if column is None:
         return None
+    last = [each for each in revisions if each.effective_from_ms < end_ms][-1]
+    hours: WorkCalendar = ElapsedCalendar() if last.hours is None else register.calendars[last.hours]
     terms = [Terms(each.attain, each.window, each.effective_from_ms, each.effective_until_ms) for each in revisions]
 
     def coverage(start_ms: int, until_ms: int) -> tuple[int, int]:
-        # Time before the first minute is not missing: there was nobody to miss it.
-        return column.sums(start_ms, until_ms).minutes, (until_ms - max(start_ms, first_ms)) // MINUTE_MS
+        # Time before the first minute is not missing: there was nobody to miss it. Nor is time out of hours.
+        return column.sums(start_ms, until_ms).minutes, hours.worked_between(
+            max(start_ms, first_ms), until_ms
+        ) // MINUTE_MS
 
     events = tuple(replay(policy, terms, column, first_ms, end_ms, coverage))
-    last = [each for each in revisions if each.effective_from_ms < end_ms][-1]
     at_ms = min(end_ms, last.effective_until_ms)
     return Judged(last, events, budget_at(last.attain, last.window, column, at_ms, first_ms))
 
@@ -258,7 +266,8 @@ def backtest_uptime(counts_file: Path, register: Register, alerts: Path | None, 
     Raises
     ------
     typer.Exit
-        With 2 if the counts can't be read, or no objective is about any of their services.
+        With 2 if the counts can't be read, no objective is about any of their services, or the file of the alerts
+        can't be written.
     """
     from cli.console import console
     from cli.lines import write_lines
@@ -281,7 +290,11 @@ def backtest_uptime(counts_file: Path, register: Register, alerts: Path | None, 
         if not strangers:
             typer.echo(f"{counts_file}: no objective was in force at any of these minutes", err=True)
         raise typer.Exit(2)
-    number = write_lines(alerts, alert_lines(judged))
+    try:
+        number = write_lines(alerts, alert_lines(judged))
+    except OSError as error:
+        typer.echo(f"{alerts}: can't be written: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from error
     to_file = alerts is not None and str(alerts) != "-"
     (console() if to_file else err).print(budgets_table(judged))
     err.print(f"{number:,} changes of alerts, policy {policy.id}", markup=False, highlight=False)

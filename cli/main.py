@@ -100,6 +100,7 @@ def main() -> None:
 def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
     """Return exit code and lines for a fault that is the user's or the surroundings'; None for one of our own."""
     from cli.player import DeliveryError
+    from config.burn_policy import BurnPolicyError
     from config.mapping_model import MappingError
     from config.settings import SettingsError
     from export.alertmanager import AlertmanagerConfigError
@@ -110,7 +111,7 @@ def _what_the_user_is_told(error: Exception) -> tuple[int, list[str]] | None:
     from streams.kafka_jars import LocalKafkaError
 
     match error:
-        case MappingError():
+        case MappingError() | BurnPolicyError():
             return 2, [str(fault) for fault in error.faults]
         case SettingsError():
             return 2, error.faults

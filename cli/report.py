@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sla.report import Report
 
 _STDOUT: Final = Path("-")
+_TOPIC: Final = Path("topic")
 
 
 class ReportFormat(StrEnum):
@@ -70,6 +73,13 @@ def report(
             dir_okay=False, help="Minute counts of services in place of Kafka, as backtest --uptime has them."
         ),
     ] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|topic",
+            help="Feedback on services: JSON lines as on sla.uptime; topic reads sla.uptime itself.",
+        ),
+    ] = None,
     until: Annotated[str | None, typer.Option(metavar="INSTANT", help="With a log: it is this instant.")] = None,
     mapping: Mapping = None,
     columns: Columns = None,
@@ -88,10 +98,11 @@ def report(
     from sla.report_building import ReportBuilder
     from sla.units import DAY_MS
 
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # this command says itself what does not answer
     wanted = _checked(period, every, form, out, to, contracts, events or uptime)
     settings = load_settings()
     data = _read(settings, contracts, events, uptime, until, (mapping, columns, timezone, constants, skip_faults))
-    from cli.report_data import unknown_contracts
+    from cli.report_data import opinions_of, opinions_of_topic, unknown_contracts
 
     console = make_console(stderr=True)
     if faults := unknown_contracts(data.register, contract or ()):
@@ -100,12 +111,15 @@ def report(
     for fault in data.faults:
         console.print(fault, markup=False, highlight=False)
     periods = [wanted] if wanted is not None else list(_periods(data, every))
-    if not periods:
+    if not periods or not (data.facts.verdicts or data.facts.service_minutes or data.facts.issued):
         typer.echo("nothing was decided yet: no report to write", err=True)
         raise typer.Exit(1)
     # A day more on either side: periods begin at midnight of their own zones.
     spans = [each.span("UTC") for each in (periods[0], periods[-1])]
     facts = data.facts_of(spans[0].start_ms - DAY_MS, spans[1].end_ms + DAY_MS)
+    if feedback is not None:
+        opinions = opinions_of_topic(settings) if feedback == _TOPIC else opinions_of(feedback)
+        facts = replace(facts, service_opinions=opinions)
     if wanted is not None and spans[0].start_ms - DAY_MS > facts.as_of_ms:
         typer.echo(
             f"--period: {wanted.name} has not begun: the newest that is known is {_told(facts.as_of_ms)}", err=True

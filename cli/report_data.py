@@ -8,11 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+Opinions = Mapping[str, Sequence[tuple[int, float]]]
+"""By service: when feedback was given (UTC epoch ms), and how content it says, 0..1."""
+
+_MOST_FAULTS = 20
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from config.settings import Settings
-    from sla.events import TicketEvent
+    from sla.events import Rejected, TicketEvent
     from sla.experience import Experience
     from sla.outcome import Verdict
     from sla.register import Register
@@ -137,11 +142,13 @@ def from_topics(settings: Settings) -> ReportData:
 
 
 async def _read_topics(settings: Settings) -> ReportData:
+    from aiokafka.errors import KafkaError
+
     from agents.register_view import compile_register
     from sla.report import Correction
     from sla.report_building import Facts
     from streams.codecs import decode_ticket
-    from streams.connection import read_to_end
+    from streams.connection import KafkaFault, read_to_end
     from streams.register_topics import read_register
     from streams.statement_codec import StatementHistory
     from streams.topics import STATEMENTS, TICKETS, VERDICTS, Topics
@@ -155,12 +162,17 @@ async def _read_topics(settings: Settings) -> ReportData:
     async for record in read_to_end(settings.kafka, [topics.name(STATEMENTS)]):
         statements.take(record)
     events: dict[str, list[TicketEvent]] = defaultdict(list)
-    async for record in read_to_end(settings.kafka, [topics.name(TICKETS)]):
-        decoded = decode_ticket(record.value, record.key, settings.engine.largest_event_bytes)
-        if isinstance(decoded, tuple):
-            events[decoded[0]].append(decoded[1])
-    in_force = list(verdicts.in_force.values())
     faults = list(view.faults)
+    try:
+        async for record in read_to_end(settings.kafka, [topics.name(TICKETS)]):
+            decoded = decode_ticket(record.value, record.key, settings.engine.largest_event_bytes)
+            if isinstance(decoded, tuple):
+                events[decoded[0]].append(decoded[1])
+    except (KafkaFault, KafkaError) as error:
+        # Who writes reports need not have the right to read what requesters wrote.
+        events.clear()
+        faults.append(f"{topics.name(TICKETS)} can't be read, so there is no watermelon index: {error}")
+    in_force = list(verdicts.in_force.values())
     if verdicts.unreadable:
         faults.append(f"{verdicts.unreadable:,} records of {topics.name(VERDICTS)} are no verdicts of a worker")
     facts = Facts(
@@ -192,6 +204,82 @@ def service_minutes_of(path: Path) -> Mapping[str, Mapping[int, tuple[int, int]]
     from cli.backtest_uptime import read_counts
 
     return read_counts(path).of_service
+
+
+def opinions_of(path: Path) -> Opinions:
+    """Return the feedback on services in a file of uptime events (JSON lines as on sla.uptime), each once.
+
+    Raises
+    ------
+    SourceError
+        With the first faults, if a line is no uptime event.
+    """
+    from sla.events import Rejected
+    from sources.faults import SourceError
+    from sources.files import open_source
+
+    found = _OpinionBook()
+    faults: list[str] = []
+    with open_source(path) as lines:
+        for number, line in enumerate(lines, 1):
+            refused = found.take(line.strip(), None) if line.strip() else None
+            if isinstance(refused, Rejected):
+                faults.append(f"line {number}: {refused.detail}")
+    if faults:
+        raise SourceError(path, faults[:_MOST_FAULTS])
+    return found.opinions
+
+
+def opinions_of_topic(settings: Settings) -> Opinions:
+    """Return the feedback on services that sla.uptime holds; reads all of it.
+
+    Raises
+    ------
+    KafkaFault
+        If the topic can't be read.
+    """
+    from streams.connection import read_to_end
+    from streams.topics import UPTIME, Topics
+
+    found = _OpinionBook()
+
+    async def read() -> None:
+        async for record in read_to_end(settings.kafka, [Topics(settings).name(UPTIME)]):
+            found.take(record.value or b"", record.key)
+
+    asyncio.run(read())
+    return found.opinions
+
+
+class _OpinionBook:
+    """Collects feedback on services; what was sent again counts once."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, int]] = set()
+        self.opinions: dict[str, list[tuple[int, float]]] = defaultdict(list)
+
+    def take(self, value: bytes, key: bytes | None) -> Rejected | None:
+        """Take in one uptime event; return why it can't be read, if so. Without a key the service is believed."""
+        from sla.events import Rejected
+        from sla.uptime_events import ServiceFeedback
+        from streams.uptime_codec import decode_uptime
+
+        decoded = decode_uptime(value, key if key is not None else _service_in(value))
+        if isinstance(decoded, ServiceFeedback) and (decoded.service, decoded.uid) not in self._seen:
+            self._seen.add((decoded.service, decoded.uid))
+            self.opinions[decoded.service].append((decoded.at_ms, decoded.satisfaction))
+        return decoded if isinstance(decoded, Rejected) else None
+
+
+def _service_in(value: bytes) -> bytes:
+    import msgspec
+
+    try:
+        document = msgspec.json.decode(value)
+    except ValueError:
+        return b""
+    service = document.get("service") if isinstance(document, dict) else None
+    return service.encode() if isinstance(service, str) else b""
 
 
 def unknown_contracts(register: Register, names: Iterable[str]) -> list[str]:

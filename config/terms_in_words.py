@@ -15,7 +15,9 @@ _NONE: Final = "none"
 _DEFAULTS_OF: Final = {"metric": "its id", "calendar": "the revision's", "team": "the contract's"}
 """What holds where a target leaves a term out, if not just nothing."""
 
-_NOT_TERMS: Final = frozenset({"revision", "status", "effective_from", "reason", "by", "targets", "availability"})
+_NOT_TERMS: Final = frozenset(
+    {"revision", "status", "effective_from", "reason", "by", "targets", "availability", "credits"}
+)
 """Of a revision: what tells one from another, and what is compared by itself."""
 
 
@@ -76,7 +78,22 @@ def changes_in_words(before: RevisionModel | None, after: RevisionModel) -> list
         old, new = _document(former[promise_id]), _document(promise)
         lines += [f"{promise_id}: {name} {_change(name, old.get(name), new.get(name))}" for name in _changed(old, new)]
     lines += [f"{promise_id}: dropped" for promise_id in former if promise_id not in present]
+    owed_before, owed = _credits(before), _credits(after)
+    for objective in [*owed_before, *(name for name in owed if name not in owed_before)]:
+        old_words, new_words = owed_before.get(objective, _NONE), owed.get(objective, _NONE)
+        if old_words != new_words:
+            lines.append(f"credits for {objective}: {old_words} -> {new_words}")
     return lines
+
+
+def _credits(revision: RevisionModel | None) -> dict[str, str]:
+    """Return what falls due, in words, by objective: ``5% below 95%, 15% below 90%, of 12000 EUR, cap 20%``."""
+    found: dict[str, str] = {}
+    for credit in (revision.credits or ()) if revision is not None else ():
+        words = [f"{tier.credit} below {tier.below}" for tier in credit.tiers]
+        document = credit.model_dump(mode="json", exclude_none=True, exclude={"for_", "tiers"})
+        found[credit.for_] = ", ".join([*words, *(f"{name} {value}" for name, value in document.items())])
+    return found
 
 
 def _promises(revision: RevisionModel) -> dict[str, TargetModel | AvailabilityModel]:

@@ -28,6 +28,9 @@ WORST_FIELD: Final = "worst"
 BEST_FIELD: Final = "best"
 """Ticket fields of a feedback event that hold the scale; from 1 to 5 where it does not say."""
 
+COMPLAINTS: Final = frozenset({"complaint", "complained"})
+"""Kinds of event that say without a score that the requester is unhappy."""
+
 LATE_PAUSE_FROM: Final = Fraction(9, 10)
 """A pause begins just before a deadline if at least this share of the target was consumed, and not all of it."""
 
@@ -92,8 +95,12 @@ def experiences(
 def satisfaction_of(event: TicketEvent) -> float | None:
     """Return the score of a feedback event, 0 worst and 1 best; None if it has none that can be read.
 
+    A complaint is 0, whatever its fields.
+
     A score outside its scale, or a scale without extent, can't be read: it is no opinion.
     """
+    if event.event in COMPLAINTS:
+        return 0.0
     if event.event != FEEDBACK:
         return None
     changes = event.changes

@@ -27,6 +27,7 @@ _LENGTHS: Final = struct.Struct(f">{HOURS_A_DAY}H")
 _GAP, _EVEN, _EVEN_WITH_BAD, _VARYING = range(4)
 """Kinds of runs: nothing told; one count of good; one count of good and one of bad; good changes by the minute."""
 
+_FEW_HOURS: Final = 48
 _REMEMBERED_WINDOWS: Final = 24
 _SLIDES_MS: Final = 2 * HOUR_MS
 """Moves longer than this are no slide: adding up anew is as cheap."""
@@ -234,7 +235,9 @@ class MinuteRing:
     def minutes(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
         """Yield (minute_ms, good, bad) of the minutes told that begin in ``[start, end)``, ascending."""
         first, last = -(-start_ms // MINUTE_MS), -(-end_ms // MINUTE_MS)
-        for hour in self._known_hours():
+        low, high = first // MINUTES_AN_HOUR, -(-last // MINUTES_AN_HOUR)
+        hours = filter(self._has, range(low, high)) if high - low <= _FEW_HOURS else self._known_hours()
+        for hour in hours:
             begin = hour * MINUTES_AN_HOUR
             if begin + MINUTES_AN_HOUR <= first or begin >= last:
                 continue
@@ -533,8 +536,11 @@ def _minutes_of(body: bytes) -> list[Minute | None]:
             minutes += [None] * length
         elif kind == _VARYING:
             for _ in range(length):
-                change, place = _read_signed(body, place)
-                good += change
+                number = body[place]
+                place += 1
+                if number >= 0x80:
+                    number, place = _read(body, place - 1)
+                good += (number >> 1) ^ -(number & 1)
                 minutes.append((good, 0))
         else:
             change, place = _read_signed(body, place)
@@ -552,6 +558,9 @@ def _write(out: bytearray, number: int) -> None:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
+
+
+# A sign stands in the lowest bit, so that small numbers of both signs are short.
 
 
 def _write_signed(out: bytearray, number: int) -> None:
@@ -575,7 +584,7 @@ def _read(body: bytes, place: int) -> tuple[int, int]:
 
 def _read_signed(body: bytes, place: int) -> tuple[int, int]:
     number, place = _read(body, place)
-    return (number + 1 >> 1) * -1 if number & 1 else number >> 1, place
+    return (number >> 1) ^ -(number & 1), place
 
 
 def hour_of(instant_ms: int) -> int:

@@ -59,7 +59,7 @@ _STEADY_MINUTES: Final = 5
 """Where time passes in steps of at most so many minutes, as it does live, no running sums are kept."""
 
 _LONG_MINUTES: Final = 240
-"""From so many minutes to judge on, running sums are made of whatever there is: each minute then costs look-ups only."""
+"""From so many minutes to judge on, running sums are made of all there is: each minute then costs look-ups only."""
 
 _LARGEST_COLUMN: Final = 30_000
 """Running sums are kept from one step of a replay to the next as long as they have at most so many minutes."""
@@ -124,12 +124,13 @@ class _Tally:
         Minutes known (as good) and minutes that should be and are not (as bad); empty where that is not told.
     """
 
-    __slots__ = ("_column", "_column_until_ms", "_oldest_ms", "_sliding", "by_source", "known")
+    __slots__ = ("_column", "_column_until_ms", "_known_sums", "_oldest_ms", "_sliding", "by_source", "known")
 
     def __init__(self) -> None:
         self.by_source: dict[str, MinuteRing] = {}
         self.known = MinuteRing()
         self._sliding = SlidingSums(self.by_source.values())
+        self._known_sums = SlidingSums((self.known,))
         self._column: MinuteColumn | None = None
         self._column_until_ms = 0
         self._oldest_ms: int | None = None
@@ -154,6 +155,19 @@ class _Tally:
             self._column.adjust(minute_ms, good - former[0], bad - former[1])
         if self._oldest_ms is not None:
             self._oldest_ms = min(self._oldest_ms, minute_ms)
+
+    def put_known(self, minute_ms: int, known: int, expected: int) -> None:
+        """Set how many minutes are known, of those that should be, from a minute on."""
+        before = self.known.get(minute_ms)
+        former = before or (0, 0)
+        missing = max(0, expected - known)
+        self.known.put(minute_ms, known, missing)
+        self._known_sums.moved(minute_ms, known - former[0], missing - former[1], before is None)
+
+    def coverage(self, start_ms: int, end_ms: int) -> tuple[int, int]:
+        """Return how many minutes are known, and how many should be, of those that begin in ``[start, end)``."""
+        sums = self._known_sums.sums(start_ms, end_ms)
+        return sums.good, sums.events
 
     def sums(self, start_ms: int, end_ms: int) -> Sums:
         """Return the sums of the minutes that begin in ``[start, end)``, over all sources."""
@@ -198,6 +212,7 @@ class _Tally:
         self._oldest_ms = None
         self._column = None
         self._sliding.forget()
+        self._known_sums.forget()
 
     def keep_no_column(self) -> None:
         """Forget running sums: time passes by the minute, or windows have changed."""
@@ -375,7 +390,7 @@ class ObjectiveEngine:
         tally = self._tally(counted_as)
         tally.put(source, minute_ms, met, breached, is_delta=is_delta)
         if expected_minutes or known_minutes:
-            tally.known.put(minute_ms, known_minutes, max(0, expected_minutes - known_minutes))
+            tally.put_known(minute_ms, known_minutes, expected_minutes)
         self._dirty.add(counted_as)
         self._attained.pop(counted_as, None)
 
@@ -490,6 +505,8 @@ class ObjectiveEngine:
         allowed, length_ms = budget.allowed_events, budget.span.length_ms
         if not allowed:
             return {}
+        if not tally.bad_total:
+            return {pair.name: 0.0 for pair in self._pairs() if pair.long_ms <= length_ms}
         worst = float(length_ms / allowed)
         return {
             pair.name: tally.sums(now_ms - pair.long_ms, now_ms).bad * worst / pair.long_ms
@@ -523,7 +540,7 @@ class ObjectiveEngine:
         seen = 1 - unseen_ms / passed_ms
         if not tally.known:
             return seen
-        known, expected = _known_minutes(tally.known)(max(start_ms, observed_from_ms), mark)
+        known, expected = tally.coverage(max(start_ms, observed_from_ms), mark)
         return seen * known / expected if expected else seen
 
     def _pairs(self) -> tuple[BurnPair, ...]:
@@ -576,7 +593,7 @@ class ObjectiveEngine:
         recent = tally.sums(after_ms - self.policy.longest_ms, until_ms)
         if counted_as not in self._burning and not recent.bad:
             return
-        coverage = _known_minutes(tally.known) if promise.is_availability else None
+        coverage = tally.coverage if promise.is_availability else None
         changes = self._promises.changes(counted_as, after_ms, until_ms - 1)
         bounds = [after_ms, *changes, until_ms]
         counts: MinuteSums = tally
@@ -752,14 +769,6 @@ class ObjectiveEngine:
 
 def _whole_minute(instant_ms: int) -> int:
     return instant_ms - instant_ms % MINUTE_MS
-
-
-def _known_minutes(known: MinuteRing) -> Coverage:
-    def coverage(start_ms: int, end_ms: int) -> tuple[int, int]:
-        sums = known.sums(start_ms, end_ms)
-        return sums.good, sums.events
-
-    return coverage
 
 
 # --- alerts ---

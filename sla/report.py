@@ -140,7 +140,7 @@ class ObjectiveReport:
     issued_revision : int or None
         Revision number under which the statement was published; None if none was, as in a backtest.
     issued_matches : bool
-        Whether what was published says the same.
+        Whether what was published as final says the same; provisional numbers may be an hour old.
     trend : tuple of TrendPoint
         Earlier periods and this one, the oldest first.
     days : tuple of DayCounts

@@ -72,6 +72,8 @@ class Facts:
         Clocks without a verdict, by target; None: not known.
     service_minutes : mapping of str to dict
         By service: good and bad counts by minute (UTC epoch ms).
+    service_opinions : mapping of str to sequence of (at_ms, satisfaction)
+        Feedback on services: when it was given (UTC epoch ms), and how content it says, 0..1.
     issued : mapping of (objective, period name) to (revision, good, bad)
         Statements as they were published last.
     source : str
@@ -85,6 +87,7 @@ class Facts:
     experiences: Mapping[ClockKey, Experience] = field(default_factory=dict)
     open_clocks: Mapping[str, int] | None = None
     service_minutes: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
+    service_opinions: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     issued: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     source: str = ""
 
@@ -146,12 +149,16 @@ class ReportBuilder:
             decided = []
         breaches = tuple(self._breach(verdict) for verdict in decided if verdict.result is Result.BREACHED)
         known = [facts.experiences[key] for verdict in decided if (key := key_of(verdict)) in facts.experiences]
+        opinions: list[float] = []
+        if promise.counting is not Counting.CLOCKS:
+            given = facts.service_opinions.get(promise.subject, ())
+            opinions = [satisfaction for at_ms, satisfaction in given if span.start_ms <= at_ms < span.end_ms]
         issued = facts.issued.get((promise.objective, period.name))
         budget = statement.budget
         return ObjectiveReport(
             statement=statement,
             issued_revision=None if issued is None else issued[0],
-            issued_matches=issued is None or issued[1:] == (budget.good, budget.bad),
+            issued_matches=issued is None or not issued[0] or issued[1:] == (budget.good, budget.bad),
             trend=tuple(self._trend(promise, period)),
             days=tuple(self._days(promise, statement)),
             breaches=breaches,
@@ -163,7 +170,7 @@ class ReportBuilder:
                 and (_lies_in(correction.before, span) or _lies_in(correction.after, span))
             ),
             open_clocks=None if facts.open_clocks is None else facts.open_clocks.get(promise.counted_as, 0),
-            watermelon=watermelon_index(known) if known else None,
+            watermelon=watermelon_index(known, opinions) if known or opinions else None,
         )
 
     def _statement(self, promise: StatementTerms, period: CalendarPeriod) -> Statement:

@@ -28,7 +28,7 @@ RED_FROM: Final = Fraction(1, 5)
 """From this index on an objective that is attained is a watermelon."""
 
 LEAST_CLOCKS: Final = 10
-"""With fewer clocks than this nothing is called a watermelon."""
+"""With fewer clocks (of a service: opinions) than this nothing is called a watermelon."""
 
 
 class Signal(StrEnum):
@@ -86,7 +86,7 @@ class WatermelonIndex:
     Attributes
     ----------
     clocks : int
-        Decided clocks whose events are known.
+        Decided clocks whose events are known; 0 of a service, which has none.
     index : Fraction or None
         0..1; None without any clock.
     mean_satisfaction : float or None
@@ -100,7 +100,13 @@ class WatermelonIndex:
 
     def is_watermelon(self, *, is_green: bool) -> bool:
         """Tell whether an objective that is attained (green) looks better than it feels."""
-        return is_green and self.index is not None and self.clocks >= LEAST_CLOCKS and self.index >= RED_FROM
+        is_known = max(self.clocks, self.opinions) >= LEAST_CLOCKS
+        return is_green and is_known and self.index is not None and self.index >= RED_FROM
+
+    @property
+    def opinions(self) -> int:
+        """Pieces of feedback."""
+        return next(part.of for part in self.signals if part.signal is Signal.UNHAPPY)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -120,10 +126,17 @@ class WatermelonIndex:
         }
 
 
-def watermelon_index(found: Iterable[Experience]) -> WatermelonIndex:
-    """Return the index over what was gone through around some decided clocks."""
+def watermelon_index(found: Iterable[Experience], service_opinions: Iterable[float] = ()) -> WatermelonIndex:
+    """Return the index over what was gone through around some decided clocks.
+
+    Parameters
+    ----------
+    service_opinions : iterable of float
+        Feedback on a service as such, 0 worst and 1 best.
+    """
     clocks = list(found)
     opinions = [each.satisfaction for each in clocks if each.satisfaction is not None]
+    opinions += service_opinions
     counts = {
         Signal.UNHAPPY: (sum(opinion < UNHAPPY_BELOW for opinion in opinions), len(opinions)),
         Signal.REOPENED: (sum(each.was_reopened for each in clocks), len(clocks)),

@@ -8,7 +8,7 @@ import msgspec
 
 from sla.statement_desk import IssuedStatement
 from sla.units import parse_instant
-from streams.codecs import VERSION
+from streams.wire import VERSION
 
 
 class _StatementWire(msgspec.Struct):

@@ -35,6 +35,8 @@ TEMPLATES = 8
 SOURCES = 12
 KINDS = ("slices", "tickets", "requests")
 MINUTES = 5
+EVENTS = {"slices": 1, "tickets": 1, "requests": 1_000}
+"""Events of a minute."""
 
 Rows = list[tuple[bytes, bytes]]
 
@@ -102,19 +104,13 @@ def rows_of(kind: str, objectives: int) -> Iterator[tuple[bytes, bytes]]:
     yield b"w", encode_watch([-1, -1, END_MS - DAYS * DAY_MS, END_MS])
 
 
-def minute(engine: ObjectiveEngine, objectives: int, now_ms: int, bad: int) -> float:
-    """Tell every objective its minute, and the time; return CPU seconds."""
+def minute(engine: ObjectiveEngine, objectives: int, now_ms: int, bad: int, events: int = 1) -> float:
+    """Tell every objective its minute, in which all events are bad or none is, and the time; return CPU seconds."""
     began = time.process_time()
     for number in range(objectives):
-        engine.count(
-            f"o{number:05d}",
-            now_ms,
-            f"sla.uptime/{number % SOURCES}",
-            1 - bad,
-            bad,
-            known_minutes=1,
-            expected_minutes=1,
-        )
+        counts = (events * (1 - bad), events * bad)
+        source = f"sla.uptime/{number % SOURCES}"
+        engine.count(f"o{number:05d}", now_ms, source, *counts, known_minutes=1, expected_minutes=1)
     for source in range(SOURCES):
         engine.progress(f"sla.uptime/{source}", now_ms + MINUTE_MS)
     engine.finish()
@@ -151,8 +147,9 @@ def measure(kind: str, objectives: int) -> None:
     print(f"  {count} rows, {size / 1e6:.0f} MB; taken over in {seconds:.1f} s of CPU")
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # as in a worker
-    first = minute(engine, objectives, END_MS, 0)
-    steady = [minute(engine, objectives, END_MS + (1 + n) * MINUTE_MS, 0) for n in range(MINUTES)]
+    events = EVENTS[kind]
+    first = minute(engine, objectives, END_MS, 0, events)
+    steady = [minute(engine, objectives, END_MS + (1 + n) * MINUTE_MS, 0, events) for n in range(MINUTES)]
     mean = sum(steady) / MINUTES
     print(f"  the first minute {first:.2f} s of CPU, then {mean:.2f} s: {mean / 60:.1%} of a core")
 

@@ -15,6 +15,7 @@ from export.report.wording import (
     counted,
     duration,
     events_words,
+    index_words,
     instant,
     percent,
     promise_words,
@@ -198,7 +199,7 @@ def _credit_facts(objective: ObjectiveReport) -> Iterator[tuple[str, str]]:
 def _warning(objective: ObjectiveReport) -> Markup | None:
     if objective.issued_matches:
         return None
-    told = "The published statement says other numbers than its events do now: it is to be issued again."
+    told = "The statement published last says other numbers than the verdicts in force now."
     return element("p", told, css="warning")
 
 
@@ -278,7 +279,7 @@ def _watermelon(objective: ObjectiveReport) -> Markup | None:
         ]
         for part in found.signals
     ]
-    told = f"Index {percent(found.index, 1)} over {found.clocks:,} clocks: the weighted mean of these signals. "
+    told = f"Index {index_words(found)}: the weighted mean of these signals. "
     if found.mean_satisfaction is not None:
         told += f"Mean satisfaction {percent(found.mean_satisfaction, 1)}. "
     told += f"From {percent(RED_FROM, 0)} on an attained objective is green and unhappy."

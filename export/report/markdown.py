@@ -12,6 +12,7 @@ from export.report.wording import (
     budget_words,
     cause_words,
     duration,
+    index_words,
     instant,
     percent,
     promise_words,
@@ -89,7 +90,7 @@ def _objective(objective: ObjectiveReport) -> Iterator[str]:
     )
     yield ""
     if not objective.issued_matches:
-        yield "**The published statement says other numbers than its events do now: it is to be issued again.**"
+        yield "**The statement published last says other numbers than the verdicts in force now.**"
         yield ""
     trend = [
         [point.period.name, percent(point.attained), f"{point.bad:,} / {point.good + point.bad:,}"]
@@ -123,7 +124,7 @@ def _objective(objective: ObjectiveReport) -> Iterator[str]:
         yield ""
     if objective.watermelon is not None:
         found = objective.watermelon
-        yield f"Watermelon index {percent(found.index, 1)} over {found.clocks:,} clocks."
+        yield f"Watermelon index {index_words(found)}."
         yield ""
         signals = [
             [SIGNAL_WORDS[part.signal], f"{part.bad:,} of {part.of:,}", percent(part.share, 1), percent(part.weight, 0)]

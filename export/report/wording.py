@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sla.report import Breach, ObjectiveReport
 from sla.statement import Counting, Statement, StatementState
 from sla.units import HOUR_MS, MINUTE_MS, datetime_of
-from sla.watermelon import Signal
+from sla.watermelon import Signal, WatermelonIndex
 from sla.window import window_name
 
 SIGNAL_WORDS = {
@@ -74,7 +74,9 @@ def verdict_word(statement: Statement) -> str:
     """Return what became of the promise, in a word or two."""
     if statement.is_met is None:
         return "no data"
-    if statement.state is StatementState.PROVISIONAL:
+    # A month of a promise per quarter is neither met nor missed by itself.
+    is_part = statement.period.kind is not statement.terms.period_kind
+    if is_part or statement.state is StatementState.PROVISIONAL:
         return "on course" if statement.is_met else "below target"
     return "met" if statement.is_met else "missed"
 
@@ -121,3 +123,9 @@ def cause_words(breach: Breach) -> str:
     if breach.cause is None:
         return "not known"
     return f"{breach.cause} ({percent(breach.cause_ratio, 0)})"
+
+
+def index_words(found: WatermelonIndex) -> str:
+    """Return a watermelon index and what it was taken over: ``21.5 % over 173 clocks``."""
+    over = counted(found.clocks, "clock") if found.clocks else counted(found.opinions, "opinion")
+    return f"{percent(found.index, 1)} over {over}"

@@ -122,6 +122,10 @@ async def test_a_calendar_that_changes_its_past_is_refused_unless_it_is_forced(r
     assert "berlin-office.yaml: berlin-office: changes its past, first on 20" in result.output
     assert "revisions: [{effective_from: " in result.output
     assert await read_register(settings) == before
+    planned = await asyncio.to_thread(CliRunner().invoke, app, ["contracts", "plan", str(folder)])
+    assert planned.exit_code == 0, planned.output
+    assert "(apply asks for --force)" in planned.output
+    assert "hours.sat none -> 08:00-12:00" in planned.output
     forced = await run(folder, "--force")
     assert forced.exit_code == 0, forced.output
     assert "warning: " in forced.output

@@ -16,8 +16,8 @@ import typer
 import yaml
 
 from cli.main import app
-from config.calendar_model import CalendarModel, HolidaysModel, HoursModel
 from config.availability_model import AvailabilityModel, GoodWhenModel
+from config.calendar_model import CalendarModel, HolidaysModel, HoursModel
 from config.contract_model import (
     ContractModel,
     ObjectiveModel,

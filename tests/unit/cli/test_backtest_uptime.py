@@ -245,6 +245,7 @@ class Simulated:
     zone: ZoneInfo | None = None
     days: int = 30
     start: datetime = START
+    is_open: Callable[[int], bool] = lambda _minute: True
 
     def budgets(self, traffic: Traffic) -> tuple[Column, Column, Column]:
         """Return by minute: the window's length, its bad events so far, and how many the whole window allows."""
@@ -278,6 +279,7 @@ class Simulated:
         good, bad, told = running(traffic)
         length, spent, budget = self.budgets(traffic)
         now = np.arange(1, len(good))
+        opened = np.concatenate([[0], np.cumsum([self.is_open(minute) for minute in range(len(traffic))])])
         fires = {severity: np.zeros(len(now), dtype=bool) for severity in SEVERITIES}
         for severity, spends, long, short in PAIRS:
             if long > length.min():
@@ -291,7 +293,8 @@ class Simulated:
                 begins &= (in_long >= 3) & (in_long > float(1 - self.share) * all_long)
                 for minute in np.flatnonzero(begins & (in_long < 100)):
                     begins[minute] = lower_bound(in_long[minute], all_long[minute]) > 1 - self.share
-            frozen = (within(told, short) * 2 < np.minimum(short, now - seen_from)) | (now <= seen_from)
+            expected = within(opened, np.maximum(now - short, seen_from))
+            frozen = (within(told, short) * 2 < expected) | (expected == 0)
             is_on = False
             for index, (stays, starts, stands) in enumerate(
                 zip(burns_on.tolist(), begins.tolist(), frozen.tolist(), strict=True)
@@ -457,10 +460,17 @@ def test_minutes_outside_the_service_hours_do_not_count(backtest: Backtest, tmp_
     hours = "{" + ", ".join(f"{day}: [08:00-18:00]" for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")) + "}"
     (calendars / "office.yaml").write_text(f"kind: Calendar\nid: office\ntimezone: UTC\nhours: {hours}\n")
     night, day = 33 * DAY + 60, 33 * DAY + 10 * 60
-    traffic = steady(35, 1000, (night, 120, 1000), (day, 30, 1000))
+    # The last incident is there when the doors open, and when they close.
+    opening, closing = 34 * DAY + 7 * 60, 34 * DAY + 17 * 60 + 50
+    incidents = [(night, 120, 1000), (day, 30, 1000), (opening, 90, 1000), (closing, 30, 1000)]
+    traffic = steady(36, 1000, *incidents)
     lines = backtest(contract("{id: p, service: portal, attain: 99%, over: 30d, hours: office}"), traffic)
-    open_only: Traffic = [told if 8 * 60 <= (minute % DAY) < 18 * 60 else None for minute, told in enumerate(traffic)]
-    assert assert_equal(lines, "p", Simulated(Fraction(99, 100)).run(open_only)) >= 2
+
+    def is_open(minute: int) -> bool:
+        return 8 * 60 <= minute % DAY < 18 * 60
+
+    open_only: Traffic = [told if is_open(minute) else None for minute, told in enumerate(traffic)]
+    assert assert_equal(lines, "p", Simulated(Fraction(99, 100), is_open=is_open).run(open_only)) >= 2
     assert all(line["at"] > at(day) for line in lines)
 
 
@@ -512,7 +522,7 @@ def test_order_instants_in_milliseconds_parts_of_a_minute_and_compression_change
         begin_ms = start_ms + minute * 60_000
         halves.append({"service": "portal", "at": begin_ms, "good": told[0] // 2, "bad": told[1] // 2, "from": "a"})
         rest = {"good": told[0] - told[0] // 2, "bad": told[1] - told[1] // 2}
-        halves.append({"service": "portal", "at": begin_ms + 59_999, **rest})
+        halves.append({"service": "portal", "at": begin_ms + 59_999.5, **rest})
     draw.shuffle(halves)
     packed = tmp_path / "counts.jsonl.gz"
     packed.write_bytes(gzip.compress("\n\n".join(map(json.dumps, halves)).encode()))
@@ -556,6 +566,11 @@ def test_faults_are_told_with_their_lines(backtest: Backtest, tmp_path: Path) ->
     assert "'portl' (portal?)" in failed(*given, "--uptime", str(counts))
     counts.write_text('{"service":"portal","at":0,"good":1,"bad":0}\n')
     assert "no objective was in force" in failed(*given, "--uptime", str(counts))
+    counts.write_text('{"service":"portal","at":1790000000000,"good":1.5,"bad":0}\n')
+    assert "Expected `int`, got `float` - at `$.good`" in failed(*given, "--uptime", str(counts))
+    counts.write_text('{"service":"portal","at":1790000000000,"good":1.0,"bad":0}\n')
+    elsewhere = ("--alerts", str(tmp_path / "absent" / "a.jsonl"))
+    assert "can't be written" in failed(*given[:2], *elsewhere, "--uptime", str(counts))
     assert "No such file" in failed(*given, "--uptime", str(tmp_path / "absent.jsonl"))
 
 

@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 
 from cli import main as module
 from cli.main import app
+from config.burn_policy import BurnPolicyError
+from config.faults import Fault
 from config.settings import SettingsError
 from streams.kafka_jars import LocalKafkaError
 
@@ -20,10 +22,11 @@ def test_help_names_every_command():
 @pytest.mark.parametrize(
     ("error", "exit_code", "lines"),
     [
+        (BurnPolicyError([Fault("mine.yaml", "pairs[0]", "no")]), 2, ["mine.yaml: pairs[0]: no"]),
         (SettingsError(["SLAWATCH_A: no", "SLAWATCH_B: no"]), 2, ["SLAWATCH_A: no", "SLAWATCH_B: no"]),
         (LocalKafkaError("Java is missing"), 1, ["Java is missing"]),
     ],
-    ids=["wrong settings", "no Kafka"],
+    ids=["wrong burn policy", "wrong settings", "no Kafka"],
 )
 def test_a_fault_of_the_user_or_the_surroundings_is_told_without_a_traceback(
     monkeypatch, capsys, error, exit_code, lines

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from cli import pdf_printer
 from cli.main import app
 from cli.pdf_printer import find_browser, print_pdf
+from sources.faults import SourceError
 from tests.support.incident_log import DAY_MS, expect
 from tests.support.synthetic_log import write_log
 
@@ -208,6 +209,39 @@ def test_minutes_of_a_service_become_a_statement_with_its_credit(tmp_path: Path)
             *(1 + bad, is_met, {"amount": due, "currency": "EUR"}),
         )
         assert document["credits_due"] == [{"amount": due, "currency": "EUR"}]
+
+
+def opinion(number: int, score: int, **changes: object) -> str:
+    document = {"version": 1, "type": "feedback", "id": f"f{number}", "service": "portal", "at": "2026-10-08T12:00:00Z"}
+    return json.dumps({**document, "score": score, **changes})
+
+
+def test_a_green_service_whose_users_are_unhappy_is_marked(tmp_path: Path) -> None:
+    (tmp_path / "portal.yaml").write_text(PORTAL)
+    (tmp_path / "up.jsonl").write_text(
+        json.dumps({"service": "portal", "at": "2026-10-08T12:00:00Z", "good": 9, "bad": 0})
+    )
+    lines = [opinion(number, 1 if number < 5 else 5) for number in range(12)]
+    (tmp_path / "feedback.jsonl").write_text("\n".join([*lines, lines[0], ""]))
+    command = [
+        *("report", "--period", "2026-10", "--contracts", str(tmp_path), "--uptime", str(tmp_path / "up.jsonl")),
+        *("--feedback", str(tmp_path / "feedback.jsonl")),
+    ]
+    found = objectives(json.loads(run(app, [*command, "--format", "json"]).stdout))["portal-availability"]["watermelon"]
+    assert (found["signals"]["unhappy"]["bad"], found["signals"]["unhappy"]["of"]) == (5, 12)
+    assert found["green_and_unhappy"]
+    assert "over 12 opinions" in run(app, [*command, "--format", "md"]).stdout
+    assert "◐ unhappy" in run(app, command).stdout
+
+
+def test_feedback_that_can_not_be_read_is_told(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "feedback.jsonl").write_text(f"{opinion(1, 9)}\n{opinion(2, 5)}\n")
+    with pytest.raises(SourceError, match="line 1"):
+        run(
+            app,
+            arguments(log, "--period", "2012-04", "--feedback", str(tmp_path / "feedback.jsonl")),
+            catch_exceptions=False,
+        )
 
 
 # --- what is wrong is told ---

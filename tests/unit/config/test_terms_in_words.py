@@ -85,3 +85,16 @@ def test_targets_come_and_go() -> None:
 
 def test_the_first_revision_is_all_new() -> None:
     assert changes_in_words(None, revision(1, RESPONSE)) == ["response: new: 4bh, priority P1 or P2, service printing"]
+
+
+def test_changed_credits_are_told_by_objective() -> None:
+    tiers = [{"below": "95%", "credit": "5%"}, {"below": "90%", "credit": "15%"}]
+    before = revision(1, RESPONSE, credits=[{"for": "response", "per_breach": "50 EUR", "cap": "1000 EUR"}])
+    target = {**RESPONSE, "objective": {"attain": "95%", "over": "30d"}}
+    after = revision(2, target, credits=[{"for": "response", "tiers": tiers, "of": "12000 EUR"}])
+    told = "per_breach 50 EUR, cap 1000 EUR -> 5% below 95%, 15% below 90%, of 12000 EUR"
+    assert f"credits for response: {told}" in changes_in_words(before, after)
+    assert changes_in_words(after, after) == []
+    assert changes_in_words(before, revision(3, RESPONSE)) == [
+        "credits for response: per_breach 50 EUR, cap 1000 EUR -> none"
+    ]

@@ -144,3 +144,9 @@ def test_a_score_is_an_opinion_only_in_feedback() -> None:
 
 def test_clocks_that_are_not_there_are_passed_over() -> None:
     assert list(experiences([event("created", "mon 09:00")], OF, [("other", 1, at("mon 10:00"), 1)])) == []
+
+
+def test_a_complaint_is_an_opinion_without_a_score() -> None:
+    assert satisfaction_of(event("complaint", "mon 09:00", score="5")) == 0.0
+    events = (event("created", "mon 09:00"), event("complained", "mon 09:30"), event("resolved", "mon 10:00"))
+    assert around(*events, until="mon 10:00").satisfaction == 0.0

@@ -150,6 +150,8 @@ def test_a_published_statement_with_other_numbers_is_noticed() -> None:
     agrees = build([met], issued={("response", "2026-03"): (2, 1, 0)}).objectives[1]  # type: ignore[attr-defined]
     differs = build([met], issued={("response", "2026-03"): (2, 1, 1)}).objectives[1]  # type: ignore[attr-defined]
     assert (agrees.issued_revision, agrees.issued_matches, differs.issued_matches) == (2, True, False)
+    an_hour_old = build([met], issued={("response", "2026-03"): (0, 0, 0)}).objectives[1]  # type: ignore[attr-defined]
+    assert an_hour_old.issued_matches
 
 
 def test_before_anything_was_observed_there_is_no_trend() -> None:
@@ -201,3 +203,11 @@ def test_only_the_contracts_asked_for_are_reported() -> None:
     builder = ReportBuilder(OF, Facts([met], MARCH_MS, ms_of(FIRST)), DAY_MS)
     assert builder.build(parse_period("2026-03"), ["other"]).contracts == ()
     assert [contract.id for contract in builder.build(parse_period("2026-03"), ["desk"]).contracts] == ["desk"]
+
+
+def test_opinions_on_a_service_count_in_the_period_they_were_given_in() -> None:
+    opinions = {"portal": [(MARCH_MS, 0.0), (MARCH_MS + 60 * DAY_MS, 1.0)], "other": [(MARCH_MS, 1.0)]}
+    [objective] = build([], of=service(), service_opinions=opinions).objectives  # type: ignore[attr-defined]
+    assert (objective.watermelon.opinions, objective.watermelon.mean_satisfaction) == (1, 0.0)
+    [later] = build([], "2026-04", of=service(), service_opinions=opinions).objectives  # type: ignore[attr-defined]
+    assert later.watermelon is None

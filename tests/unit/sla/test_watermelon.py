@@ -70,3 +70,11 @@ def test_without_clocks_there_is_no_index() -> None:
     assert found.index is None
     assert not found.is_watermelon(is_green=True)
     assert found.document()["signals"]["unhappy"] == {"bad": 0, "of": 0, "share": None, "weight": 0.0}
+
+
+def test_of_a_service_opinions_are_all_there_is() -> None:
+    found = watermelon_index([], [0.0, 0.25, 0.75, 1.0])
+    assert (found.index, found.clocks, found.opinions) == (Fraction(1, 2), 0, 4)
+    assert [part.of for part in found.signals] == [4, 0, 0, 0, 0]
+    assert not found.is_watermelon(is_green=True)
+    assert watermelon_index([], [0.0] * 10).is_watermelon(is_green=True)

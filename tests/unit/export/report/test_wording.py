@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from export.report.wording import counted, duration, percent, promised
+from export.report.wording import counted, duration, percent, promised, verdict_word
+from sla.contract import Period, Window
+from tests.support.report_facts import report
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -53,3 +56,13 @@ def test_durations_are_rounded_down(ms: int | None, written: str) -> None:
 
 def test_one_is_singular() -> None:
     assert (counted(1, "clock"), counted(0, "clock"), counted(1200, "clock")) == ("1 clock", "0 clocks", "1,200 clocks")
+
+
+def test_a_part_of_the_promised_period_is_neither_met_nor_missed() -> None:
+    [objective] = report(good=80, bad=20).objectives
+    statement = objective.statement
+    assert verdict_word(statement) == "missed"
+    quarterly = replace(statement.terms, window=Window(None, Period.QUARTER, "Europe/Berlin"))
+    assert verdict_word(replace(statement, terms=quarterly)) == "below target"
+    rolling = replace(statement.terms, window=Window(30 * 86_400_000, None))
+    assert verdict_word(replace(statement, terms=rolling)) == "missed"
