@@ -7,7 +7,6 @@ over minutes, so that the sum of any span is two look-ups.
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_left
 from collections import deque
@@ -15,25 +14,26 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
 
+from sla.minute_codec import (
+    HOURS_A_DAY,
+    LENGTHS,
+    MINUTES_AN_HOUR,
+    SUMS,
+    Minute,
+    bodies_of,
+    decode_minutes,
+    encode_day,
+    encode_hour,
+    encode_minutes,
+    lengths_of,
+    sums_of,
+)
 from sla.units import DAY_MS, HOUR_MS, MINUTE_MS
-
-HOURS_A_DAY: Final = 24
-MINUTES_AN_HOUR: Final = 60
-
-_SUMS: Final = struct.Struct(">qqh")
-"""Head of a piece: good, bad, minutes told."""
-_LENGTHS: Final = struct.Struct(f">{HOURS_A_DAY}H")
-
-_GAP, _EVEN, _EVEN_WITH_BAD, _VARYING = range(4)
-"""Kinds of runs: nothing told; one count of good; one count of good and one of bad; good changes by the minute."""
 
 _FEW_HOURS: Final = 48
 _REMEMBERED_WINDOWS: Final = 24
 _SLIDES_MS: Final = 2 * HOUR_MS
 """Moves longer than this are no slide: adding up anew is as cheap."""
-
-Minute = tuple[int, int]
-"""Good and bad events of one minute."""
 
 
 class Sums(NamedTuple):
@@ -99,7 +99,7 @@ class MinuteRing:
         hour, place = divmod(minute_ms // MINUTE_MS, MINUTES_AN_HOUR)
         minutes = self._open.get(hour)
         if minutes is None:
-            minutes = self._open[hour] = _minutes_of(self._body_of(hour))
+            minutes = self._open[hour] = decode_minutes(self._body_of(hour))
         before = minutes[place]
         minutes[place] = (good, bad)
         self.bad_total += bad - (before[1] if before is not None else 0)
@@ -112,17 +112,17 @@ class MinuteRing:
         if minutes is not None:
             return minutes[place]
         body = self._body_of(hour)
-        return _minutes_of(body)[place] if body else None
+        return decode_minutes(body)[place] if body else None
 
     def load_hour(self, hour: int, piece: bytes) -> None:
         """Take over the piece of an hour, as :meth:`changes` told it."""
         self._hours[hour] = piece
-        self.bad_total += _SUMS.unpack_from(piece)[1]
+        self.bad_total += SUMS.unpack_from(piece)[1]
 
     def load_day(self, day: int, piece: bytes) -> None:
         """Take over the piece of a sealed day."""
         self._put_day(day, piece)
-        self.bad_total += _SUMS.unpack_from(piece)[1]
+        self.bad_total += SUMS.unpack_from(piece)[1]
 
     def changes(self) -> Iterator[tuple[bool, int, bytes]]:
         """Yield what changed since the last call: (is a day, its number, its piece); hours are closed by this."""
@@ -133,16 +133,16 @@ class MinuteRing:
             if self._day(day) is not None:
                 days.setdefault(day, {})[hour % HOURS_A_DAY] = minutes
             else:
-                piece = _piece(minutes)
+                piece = encode_hour(minutes)
                 self._hours[hour] = piece
                 yield False, hour, piece
         self._changed.clear()
         self._open.clear()
         for day, changed in days.items():
-            bodies = _bodies_of(self._day(day))
+            bodies = bodies_of(self._day(day))
             for place, minutes in changed.items():
-                bodies[place] = _body(minutes)
-            piece = _day_piece(bodies)
+                bodies[place] = encode_minutes(minutes)
+            piece = encode_day(bodies)
             self._put_day(day, piece)
             yield True, day, piece
 
@@ -154,8 +154,8 @@ class MinuteRing:
             return None
         bodies = [b""] * HOURS_A_DAY
         for hour in gone:
-            bodies[hour - first] = self._hours.pop(hour)[_SUMS.size :]
-        piece = _day_piece(bodies)
+            bodies[hour - first] = self._hours.pop(hour)[SUMS.size :]
+        piece = encode_day(bodies)
         self._put_day(day, piece)
         return piece, gone
 
@@ -164,13 +164,13 @@ class MinuteRing:
         day = minute_ms // DAY_MS
         hours = [hour for hour in self._hours if hour < day * HOURS_A_DAY]
         for hour in hours:
-            self.bad_total -= _SUMS.unpack_from(self._hours.pop(hour))[1]
+            self.bad_total -= SUMS.unpack_from(self._hours.pop(hour))[1]
         count = min(len(self._days), max(0, day - self._first_day))
         days = []
         for offset in range(count):
             piece = self._days[offset]
             if piece is not None:
-                self.bad_total -= _SUMS.unpack_from(piece)[1]
+                self.bad_total -= SUMS.unpack_from(piece)[1]
                 days.append(self._first_day + offset)
         del self._days[:count]
         self._first_day += count
@@ -189,24 +189,22 @@ class MinuteRing:
         # Whole hours first, then what is left of the hours at both ends.
         low, high = -(-first // MINUTES_AN_HOUR), last // MINUTES_AN_HOUR
         if low > high:
-            return _sums_of(self._minutes(high)[first % MINUTES_AN_HOUR : last % MINUTES_AN_HOUR])
+            return Sums(*sums_of(self._minutes(high)[first % MINUTES_AN_HOUR : last % MINUTES_AN_HOUR]))
         found = self._whole_hours(low, high) if low < high else []
         if first % MINUTES_AN_HOUR and self._has(low - 1):
-            found.append(_sums_of(self._minutes(low - 1)[first % MINUTES_AN_HOUR :]))
+            found.append(sums_of(self._minutes(low - 1)[first % MINUTES_AN_HOUR :]))
         if last % MINUTES_AN_HOUR and self._has(high):
-            found.append(_sums_of(self._minutes(high)[: last % MINUTES_AN_HOUR]))
+            found.append(sums_of(self._minutes(high)[: last % MINUTES_AN_HOUR]))
         return _total(found)
 
     def _whole_hours(self, low: int, high: int) -> list[tuple[int, int, int]]:
         """Return sums that make up those of the hours in ``[low, high)``."""
         is_open = self._open
         found: list[tuple[int, int, int]] = [
-            _sums_of(minutes) for hour, minutes in is_open.items() if low <= hour < high
+            sums_of(minutes) for hour, minutes in is_open.items() if low <= hour < high
         ]
         found += [
-            _SUMS.unpack_from(piece)
-            for hour, piece in self._hours.items()
-            if low <= hour < high and hour not in is_open
+            SUMS.unpack_from(piece) for hour, piece in self._hours.items() if low <= hour < high and hour not in is_open
         ]
         if not self._days:
             return found
@@ -219,14 +217,14 @@ class MinuteRing:
             if piece is not None and self._first_day + offset in reopened:
                 partial.add(self._first_day + offset)
             elif piece is not None:
-                found.append(_SUMS.unpack_from(piece))
+                found.append(SUMS.unpack_from(piece))
         for day in partial:
             piece = self._day(day)
             if piece is None:
                 continue
-            bodies = enumerate(_bodies_of(piece), day * HOURS_A_DAY)
+            bodies = enumerate(bodies_of(piece), day * HOURS_A_DAY)
             found += [
-                _sums_of(_minutes_of(body))
+                sums_of(decode_minutes(body))
                 for hour, body in bodies
                 if body and low <= hour < high and hour not in is_open
             ]
@@ -279,7 +277,7 @@ class MinuteRing:
         for offset, piece in enumerate(self._days):
             if piece is not None:
                 first = (self._first_day + offset) * HOURS_A_DAY
-                hours |= {first + place for place, length in enumerate(_lengths_of(piece)) if length}
+                hours |= {first + place for place, length in enumerate(lengths_of(piece)) if length}
         return sorted(hours)
 
     def _has(self, hour: int) -> bool:
@@ -287,18 +285,18 @@ class MinuteRing:
 
     def _minutes(self, hour: int) -> list[Minute | None]:
         found = self._open.get(hour)
-        return _minutes_of(self._body_of(hour)) if found is None else found
+        return decode_minutes(self._body_of(hour)) if found is None else found
 
     def _body_of(self, hour: int) -> bytes:
         piece = self._hours.get(hour)
         if piece is not None:
-            return piece[_SUMS.size :]
+            return piece[SUMS.size :]
         day, place = divmod(hour, HOURS_A_DAY)
         sealed = self._day(day)
         if sealed is None:
             return b""
-        lengths = _lengths_of(sealed)
-        begin = _SUMS.size + _LENGTHS.size + sum(lengths[:place])
+        lengths = lengths_of(sealed)
+        begin = SUMS.size + LENGTHS.size + sum(lengths[:place])
         return sealed[begin : begin + lengths[place]]
 
     def _day(self, day: int) -> bytes | None:
@@ -429,27 +427,6 @@ class MinuteColumn:
             self._bad[later] += bad
 
 
-# --- bytes ---
-
-
-def _piece(minutes: list[Minute | None]) -> bytes:
-    return _head(_sums_of(minutes)) + _body(minutes)
-
-
-def _head(sums: Sums) -> bytes:
-    return _SUMS.pack(*sums)
-
-
-def _sums_of(minutes: list[Minute | None]) -> Sums:
-    good = bad = told = 0
-    for entry in minutes:
-        if entry is not None:
-            good += entry[0]
-            bad += entry[1]
-            told += 1
-    return Sums(good, bad, told)
-
-
 def _total(parts: list[tuple[int, int, int]]) -> Sums:
     good = bad = told = 0
     for part in parts:
@@ -457,136 +434,3 @@ def _total(parts: list[tuple[int, int, int]]) -> Sums:
         bad += part[1]
         told += part[2]
     return Sums(good, bad, told)
-
-
-def _day_piece(bodies: list[bytes]) -> bytes:
-    good = bad = told = 0
-    for body in bodies:
-        of_hour = _sums_of(_minutes_of(body)) if body else NOTHING
-        good, bad, told = good + of_hour[0], bad + of_hour[1], told + of_hour[2]
-    return _head(Sums(good, bad, told)) + _LENGTHS.pack(*map(len, bodies)) + b"".join(bodies)
-
-
-def _lengths_of(piece: bytes) -> tuple[int, ...]:
-    return _LENGTHS.unpack_from(piece, _SUMS.size)
-
-
-def _bodies_of(piece: bytes | None) -> list[bytes]:
-    assert piece is not None, "the day is sealed"
-    bodies, begin = [], _SUMS.size + _LENGTHS.size
-    for length in _lengths_of(piece):
-        bodies.append(piece[begin : begin + length])
-        begin += length
-    return bodies
-
-
-def _body(minutes: list[Minute | None]) -> bytes:
-    """Return an hour as runs: a number that says length and kind, then good (as a difference) and bad."""
-    out = bytearray()
-    before = 0
-    place = 0
-    while place < MINUTES_AN_HOUR:
-        entry = minutes[place]
-        end = place + 1
-        while end < MINUTES_AN_HOUR and minutes[end] == entry:
-            end += 1
-        if entry is None:
-            if end < MINUTES_AN_HOUR:
-                _write(out, (end - place) << 2 | _GAP)
-            place = end
-            continue
-        if entry[1]:
-            _write(out, (end - place) << 2 | _EVEN_WITH_BAD)
-            _write_signed(out, entry[0] - before)
-            _write_signed(out, entry[1])
-            before = entry[0]
-        elif end - place > 1:
-            _write(out, (end - place) << 2 | _EVEN)
-            _write_signed(out, entry[0] - before)
-            before = entry[0]
-        else:
-            goods = _varying(minutes, place)
-            end = place + len(goods)
-            _write(out, len(goods) << 2 | _VARYING)
-            for good in goods:
-                _write_signed(out, good - before)
-                before = good
-        place = end
-    return bytes(out)
-
-
-def _varying(minutes: list[Minute | None], place: int) -> list[int]:
-    """Return good of the minutes from a place on that have no bad events, up to where two equal ones begin a run."""
-    goods: list[int] = []
-    for index in range(place, MINUTES_AN_HOUR):
-        entry = minutes[index]
-        if entry is None or entry[1] or (index + 1 < MINUTES_AN_HOUR and minutes[index + 1] == entry):
-            break
-        goods.append(entry[0])
-    return goods
-
-
-def _minutes_of(body: bytes) -> list[Minute | None]:
-    minutes: list[Minute | None] = []
-    place = good = 0
-    while place < len(body):
-        tag, place = _read(body, place)
-        length, kind = tag >> 2, tag & 3
-        if kind == _GAP:
-            minutes += [None] * length
-        elif kind == _VARYING:
-            for _ in range(length):
-                number = body[place]
-                place += 1
-                if number >= 0x80:
-                    number, place = _read(body, place - 1)
-                good += (number >> 1) ^ -(number & 1)
-                minutes.append((good, 0))
-        else:
-            change, place = _read_signed(body, place)
-            good += change
-            bad = 0
-            if kind == _EVEN_WITH_BAD:
-                bad, place = _read_signed(body, place)
-            minutes += [(good, bad)] * length
-    minutes += [None] * (MINUTES_AN_HOUR - len(minutes))
-    return minutes
-
-
-def _write(out: bytearray, number: int) -> None:
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-
-
-# A sign stands in the lowest bit, so that small numbers of both signs are short.
-
-
-def _write_signed(out: bytearray, number: int) -> None:
-    _write(out, number << 1 if number >= 0 else (-number << 1) - 1)
-
-
-def _read(body: bytes, place: int) -> tuple[int, int]:
-    byte = body[place]
-    place += 1
-    if byte < 0x80:
-        return byte, place
-    number, shift = byte & 0x7F, 7
-    while True:
-        byte = body[place]
-        place += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, place
-        shift += 7
-
-
-def _read_signed(body: bytes, place: int) -> tuple[int, int]:
-    number, place = _read(body, place)
-    return (number >> 1) ^ -(number & 1), place
-
-
-def hour_of(instant_ms: int) -> int:
-    """Return the number of the hour, since the epoch, that an instant lies in."""
-    return instant_ms // HOUR_MS

@@ -14,10 +14,11 @@ from itertools import pairwise
 from typing import Final
 
 from sla.budget import Budget, budget_at
+from sla.budget_alert import budget_alert, withdrawn_alert
 from sla.burn_alert import burn_alert
 from sla.burn_rate import NONE_FIRING, BurnPair, BurnPolicy, Coverage, Firing, Severity
 from sla.burn_watch import Terms, judge_minutes, severity_changes
-from sla.minute_counts import NOTHING, MinuteColumn, MinuteRing, MinuteSums, SlidingSums, Sums
+from sla.minute_counts import NOTHING, MinuteRing, MinuteSums, Sums
 from sla.objective_rows import (
     ALERT_PREFIX,
     BURN_PREFIX,
@@ -37,10 +38,11 @@ from sla.objective_rows import (
     piece_of,
     require_format,
 )
-from sla.outcome import Alert, AlertKind, AlertState
+from sla.outcome import Alert, AlertState
 from sla.promise import Promise, Promises
 from sla.register import Register
-from sla.units import DAY_MS, MINUTE_MS, format_instant
+from sla.tally import LARGEST_COLUMN, Tally
+from sla.units import DAY_MS, MINUTE_MS
 from sla.window import window_name, window_span
 
 MIN_BAD_EVENTS: Final = 3
@@ -60,9 +62,6 @@ _STEADY_MINUTES: Final = 5
 
 _LONG_MINUTES: Final = 240
 """From so many minutes to judge on, running sums are made of all there is: each minute then costs look-ups only."""
-
-_LARGEST_COLUMN: Final = 30_000
-"""Running sums are kept from one step of a replay to the next as long as they have at most so many minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,115 +112,6 @@ class ObjectiveOutcome:
     alerts: list[Alert] = field(default_factory=list)
 
 
-class _Tally:
-    """Counts of one objective by source partition, and sums over all of them.
-
-    Attributes
-    ----------
-    by_source : dict
-        Counts by source partition.
-    known : MinuteRing
-        Minutes known (as good) and minutes that should be and are not (as bad); empty where that is not told.
-    """
-
-    __slots__ = ("_column", "_column_until_ms", "_known_sums", "_oldest_ms", "_sliding", "by_source", "known")
-
-    def __init__(self) -> None:
-        self.by_source: dict[str, MinuteRing] = {}
-        self.known = MinuteRing()
-        self._sliding = SlidingSums(self.by_source.values())
-        self._known_sums = SlidingSums((self.known,))
-        self._column: MinuteColumn | None = None
-        self._column_until_ms = 0
-        self._oldest_ms: int | None = None
-
-    def ring(self, source: str) -> MinuteRing:
-        """Return the counts of a source partition, to be written."""
-        ring = self.by_source.get(source)
-        if ring is None:
-            ring = self.by_source[source] = MinuteRing()
-        return ring
-
-    def put(self, source: str, minute_ms: int, good: int, bad: int, *, is_delta: bool) -> None:
-        """Set the counts of a minute of a source, or add to them."""
-        ring = self.ring(source)
-        before = ring.get(minute_ms)
-        former = before or (0, 0)
-        if is_delta:
-            good, bad = former[0] + good, former[1] + bad
-        ring.put(minute_ms, good, bad)
-        self._sliding.moved(minute_ms, good - former[0], bad - former[1], before is None)
-        if self._column is not None and minute_ms < self._column_until_ms:
-            self._column.adjust(minute_ms, good - former[0], bad - former[1])
-        if self._oldest_ms is not None:
-            self._oldest_ms = min(self._oldest_ms, minute_ms)
-
-    def put_known(self, minute_ms: int, known: int, expected: int) -> None:
-        """Set how many minutes are known, of those that should be, from a minute on."""
-        before = self.known.get(minute_ms)
-        former = before or (0, 0)
-        missing = max(0, expected - known)
-        self.known.put(minute_ms, known, missing)
-        self._known_sums.moved(minute_ms, known - former[0], missing - former[1], before is None)
-
-    def coverage(self, start_ms: int, end_ms: int) -> tuple[int, int]:
-        """Return how many minutes are known, and how many should be, of those that begin in ``[start, end)``."""
-        sums = self._known_sums.sums(start_ms, end_ms)
-        return sums.good, sums.events
-
-    def sums(self, start_ms: int, end_ms: int) -> Sums:
-        """Return the sums of the minutes that begin in ``[start, end)``, over all sources."""
-        return self._sliding.sums(start_ms, end_ms)
-
-    def running_sums(self, start_ms: int, end_ms: int) -> MinuteColumn:
-        """Return running sums of the minutes of ``[start, end)`` at least; kept and added to while they are few."""
-        column = self._column
-        if column is None or len(column) > _LARGEST_COLUMN:
-            column = MinuteColumn(self.minutes(start_ms, end_ms))
-        else:
-            column.extend(self.minutes(self._column_until_ms, end_ms))
-        self._column, self._column_until_ms = column, end_ms
-        if len(column) > _LARGEST_COLUMN:
-            self._column = None
-        return column
-
-    def minutes(self, start_ms: int, end_ms: int) -> list[tuple[int, int, int]]:
-        """Return (minute_ms, good, bad) of the minutes told that begin in ``[start, end)``, ascending."""
-        found: dict[int, tuple[int, int]] = {}
-        for ring in self.by_source.values():
-            for minute_ms, good, bad in ring.minutes(start_ms, end_ms):
-                sums = found.get(minute_ms, (0, 0))
-                found[minute_ms] = (sums[0] + good, sums[1] + bad)
-        return [(minute_ms, *found[minute_ms]) for minute_ms in sorted(found)]
-
-    @property
-    def bad_total(self) -> int:
-        """Bad events of all that is kept."""
-        return sum(ring.bad_total for ring in self.by_source.values())
-
-    @property
-    def oldest_ms(self) -> int | None:
-        """The oldest minute told, UTC epoch ms."""
-        if self._oldest_ms is None:
-            told = (ring.oldest_ms for ring in self.by_source.values())
-            self._oldest_ms = min((oldest_ms for oldest_ms in told if oldest_ms is not None), default=None)
-        return self._oldest_ms
-
-    def forget(self) -> None:
-        """Forget what was remembered of sums: old counts are gone."""
-        self._oldest_ms = None
-        self._column = None
-        self._sliding.forget()
-        self._known_sums.forget()
-
-    def keep_no_column(self) -> None:
-        """Forget running sums: time passes by the minute, or windows have changed."""
-        self._column = None
-
-    def __bool__(self) -> bool:
-        return any(self.by_source.values())
-
-
 class ObjectiveEngine:
     """Objectives of one partition of the rollups.
 
@@ -255,7 +145,7 @@ class ObjectiveEngine:
         self.retention_ms = retention_ms
         self.policy = policy
         self.settle_ms = settle_ms
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[str, Tally] = {}
         self._progress: dict[str, int] = {}
         self._overspent: dict[str, str] = {}
         """Ids of the objectives whose budgets are told to be spent, by what they are counted as."""
@@ -496,12 +386,12 @@ class ObjectiveEngine:
             burning=frozenset(pair.severity for pair in self._pairs() if pair.name in firing),
         )
 
-    def _budget(self, promise: Promise, tally: _Tally, now_ms: int) -> Budget:
+    def _budget(self, promise: Promise, tally: Tally, now_ms: int) -> Budget:
         """Return the budget at a whole minute; the one that is not over yet counts as far as it is told."""
         observed_from_ms = self._observed_from(promise, tally)
         return budget_at(promise.attain, promise.window, tally, now_ms, observed_from_ms, now_ms + MINUTE_MS)
 
-    def _burn_rates(self, budget: Budget, tally: _Tally, now_ms: int) -> dict[str, float]:
+    def _burn_rates(self, budget: Budget, tally: Tally, now_ms: int) -> dict[str, float]:
         allowed, length_ms = budget.allowed_events, budget.span.length_ms
         if not allowed:
             return {}
@@ -514,7 +404,7 @@ class ObjectiveEngine:
             if pair.long_ms <= length_ms
         }
 
-    def _observed_from(self, promise: Promise, tally: _Tally) -> int:
+    def _observed_from(self, promise: Promise, tally: Tally) -> int:
         """Return since when events are counted: of clocks since the first watermark or the promise, or the first event.
 
         A service is observed from its first minute on; of clocks it is known that there was none before their first.
@@ -527,7 +417,7 @@ class ObjectiveEngine:
         return since_ms if oldest_ms is None else min(since_ms, oldest_ms)
 
     def _coverage_ratio(
-        self, promise: Promise, tally: _Tally, start_ms: int, mark: int | None, observed_from_ms: int
+        self, promise: Promise, tally: Tally, start_ms: int, mark: int | None, observed_from_ms: int
     ) -> float:
         if mark is None:
             sources = self._sources_of(promise.is_availability)
@@ -562,7 +452,7 @@ class ObjectiveEngine:
             del self._overspent[promise.counted_as]
             self._outcome.rows[key] = None
         state = AlertState.FIRING if is_firing else AlertState.RESOLVED
-        self._outcome.alerts.append(_budget_alert(promise, budget, state, mark))
+        self._outcome.alerts.append(budget_alert(promise, budget, state, mark))
 
     # --- burn rates ------------------------------------------------------------------------------------------------
 
@@ -585,7 +475,7 @@ class ObjectiveEngine:
             self._outcome.rows[WATCH_KEY] = encode_watch(self._watch)
         return spans
 
-    def _judge_burn(self, promise: Promise, tally: _Tally, after_ms: int, until_ms: int) -> None:
+    def _judge_burn(self, promise: Promise, tally: Tally, after_ms: int, until_ms: int) -> None:
         if self.policy is None:
             return
         counted_as = promise.counted_as
@@ -602,7 +492,7 @@ class ObjectiveEngine:
             tally.keep_no_column()
         longest_ms = self.policy.longest_ms
         back_ms = 2 * window_span(promise.window, until_ms).length_ms + longest_ms
-        is_sparse = recent.minutes * back_ms <= _LARGEST_COLUMN * longest_ms
+        is_sparse = recent.minutes * back_ms <= LARGEST_COLUMN * longest_ms
         if minutes > _LONG_MINUTES or (minutes > _STEADY_MINUTES and is_sparse):
             counts = tally.running_sums(0 if changes else after_ms - back_ms, until_ms)
         for begin_ms, end_ms in pairwise(bounds):
@@ -683,7 +573,7 @@ class ObjectiveEngine:
             if promise is None or promise.id != objective:
                 del self._overspent[counted_as]
                 self._outcome.rows[ALERT_PREFIX + counted_as.encode()] = None
-                self._outcome.alerts.append(_withdrawn_alert(objective, now_ms))
+                self._outcome.alerts.append(withdrawn_alert(objective, now_ms))
         for counted_as, (objective, _) in list(self._burning.items()):
             promise = self._in_force(counted_as, marks)
             if promise is None or promise.id != objective:
@@ -711,7 +601,7 @@ class ObjectiveEngine:
             del self._tallies[counted_as]
             self._attained.pop(counted_as, None)
 
-    def _forget_before(self, counted_as: str, tally: _Tally, horizon_ms: int) -> None:
+    def _forget_before(self, counted_as: str, tally: Tally, horizon_ms: int) -> None:
         rings = [(PieceKind.COUNTS_HOUR, source, ring) for source, ring in tally.by_source.items()]
         for kind, source, ring in [*rings, (PieceKind.KNOWN_HOUR, "", tally.known)]:
             hours, days = ring.drop_before(horizon_ms)
@@ -752,10 +642,10 @@ class ObjectiveEngine:
         ring = tally.known if piece.kind.is_known else tally.by_source.get(piece.source)
         return ring is not None and ring.has_piece(piece.number, is_day=piece.kind.is_day)
 
-    def _tally(self, counted_as: str) -> _Tally:
+    def _tally(self, counted_as: str) -> Tally:
         tally = self._tallies.get(counted_as)
         if tally is None:
-            tally = self._tallies[counted_as] = _Tally()
+            tally = self._tallies[counted_as] = Tally()
         return tally
 
     def _load_piece(self, piece: Piece, body: bytes) -> None:
@@ -769,49 +659,3 @@ class ObjectiveEngine:
 
 def _whole_minute(instant_ms: int) -> int:
     return instant_ms - instant_ms % MINUTE_MS
-
-
-# --- alerts ---
-
-
-def _budget_alert(promise: Promise, budget: Budget, state: AlertState, at_ms: int) -> Alert:
-    kind = AlertKind.OBJECTIVE_BUDGET_SPENT
-    attained = float(budget.attained_ratio or 0)
-    verb, noun = ("good", "bad") if promise.is_availability else ("met", "breached")
-    labels = {
-        "alertname": kind.value,
-        "alert_kind": "objective",
-        "severity": "warning",
-        "sla_id": promise.contract,
-        "objective": promise.id,
-    }
-    if promise.team:
-        labels["team"] = promise.team
-    return Alert(
-        id=f"{kind.value}/{promise.id}",
-        kind=kind,
-        state=state,
-        severity="warning",
-        at_ms=at_ms,
-        labels=labels,
-        annotations={
-            "summary": f"{promise.id}: the error budget of the {window_name(promise.window)} is spent",
-            "description": (
-                f"{attained:.2%} of {budget.events} {verb}, {float(promise.attain):.2%} promised; {budget.bad} "
-                f"{noun} since {format_instant(budget.span.start_ms)}."
-            ),
-        },
-    )
-
-
-def _withdrawn_alert(objective_id: str, at_ms: int) -> Alert:
-    kind = AlertKind.OBJECTIVE_BUDGET_SPENT
-    return Alert(
-        id=f"{kind.value}/{objective_id}",
-        kind=kind,
-        state=AlertState.RESOLVED,
-        severity="warning",
-        at_ms=at_ms,
-        labels={"alertname": kind.value, "objective": objective_id},
-        annotations={"summary": f"{objective_id}: the objective is not promised any more"},
-    )

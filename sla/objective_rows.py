@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from sla.burn_rate import Firing
-from sla.minute_counts import HOURS_A_DAY, MinuteRing
+from sla.minute_codec import HOURS_A_DAY
+from sla.minute_counts import MinuteRing
 from sla.row import RowFormatError
 
 ALERT_PREFIX: Final = b"a"
