@@ -154,7 +154,7 @@ class MetricsObserver:
                 case "late":
                     self._metrics.out_of_order_events_total.labels(topic=self._uptime).inc(count)
                 case "rejudged":
-                    self._metrics.rejudged_minutes_total.inc(count)
+                    self._metrics.availability_corrections_total.inc(count)
                 case "feedback":
                     pass  # taken in, and not looked at by availability
                 case _:

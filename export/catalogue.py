@@ -260,7 +260,7 @@ OUT_OF_ORDER_EVENTS_TOTAL = CounterSpec(
 )
 UNMATCHED_TICKETS_TOTAL = CounterSpec("slawatch_unmatched_tickets_total", "Tickets that no contract applies to.")
 CORRECTIONS_TOTAL = CounterSpec("slawatch_corrections_total", "Verdicts changed by a late event, published again.")
-REJUDGED_MINUTES_TOTAL = CounterSpec(
+AVAILABILITY_CORRECTIONS_TOTAL = CounterSpec(
     "slawatch_availability_corrections_total",
     "Minutes of services judged again: late samples, declared states, adjustments and new terms.",
 )

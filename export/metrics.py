@@ -77,7 +77,7 @@ class Metrics:
         self.out_of_order_events_total = self._counter(catalogue.OUT_OF_ORDER_EVENTS_TOTAL)
         self.unmatched_tickets_total = self._counter(catalogue.UNMATCHED_TICKETS_TOTAL)
         self.corrections_total = self._counter(catalogue.CORRECTIONS_TOTAL)
-        self.rejudged_minutes_total = self._counter(catalogue.REJUDGED_MINUTES_TOTAL)
+        self.availability_corrections_total = self._counter(catalogue.AVAILABILITY_CORRECTIONS_TOTAL)
 
         self.consumer_lag_messages = self._gauge(catalogue.CONSUMER_LAG_MESSAGES)
         self.consumer_lag_seconds = self._gauge(catalogue.CONSUMER_LAG_SECONDS)

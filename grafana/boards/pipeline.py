@@ -125,7 +125,7 @@ _FLOW = Row(
                 Query(rate(catalogue.OUT_OF_ORDER_EVENTS_TOTAL), "out of order"),
                 Query(rate(catalogue.UNMATCHED_TICKETS_TOTAL), "unmatched tickets"),
                 Query(rate(catalogue.CORRECTIONS_TOTAL), "corrections"),
-                Query(rate(catalogue.REJUDGED_MINUTES_TOTAL), "minutes judged again"),
+                Query(rate(catalogue.AVAILABILITY_CORRECTIONS_TOTAL), "minutes judged again"),
             ),
             unit="cps",
             minimum=0,
