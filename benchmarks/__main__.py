@@ -96,7 +96,7 @@ def throughput(bootstrap: str, options: argparse.Namespace) -> dict[str, object]
 def restore(bootstrap: str, tickets: int) -> dict[str, object]:
     """Open tickets with two clocks each: memory while running, then restore of a fresh process."""
     print(f"\nrestore: {tickets:,} open tickets with two clocks each, {PARTITIONS} partitions")
-    settings = _prepared(bootstrap)
+    settings = _prepared(bootstrap, roomy=True)
     written, _ = asyncio.run(fill(settings, 2 * tickets, open_only=True))
     rate, cpu_us, rss = _run_worker(settings, written)
     print(
@@ -135,14 +135,14 @@ def latency(bootstrap: str, seconds: float) -> dict[str, object]:
     return figures
 
 
-def _prepared(bootstrap: str) -> Settings:
+def _prepared(bootstrap: str, *, roomy: bool = False) -> Settings:
     settings = load_settings(
         {},
         kafka={"bootstrap": bootstrap},
         topics={"prefix": f"bench-{uuid.uuid4().hex[:6]}.", "partitions": PARTITIONS},
     )
     asyncio.run(apply(settings))
-    asyncio.run(publish_register(settings))
+    asyncio.run(publish_register(settings, roomy=roomy))
     return settings
 
 

@@ -30,10 +30,18 @@ CALENDAR = (
 _WITHIN = {"P1": ("1bh", "4bh"), "P2": ("2bh", "8bh"), "P3": ("4bh", "16bh"), "P4": ("8bh", "24bh")}
 
 
-def contract_yaml() -> dict[str, Any]:
-    """Return the contract: response and resolution per priority, each with an objective and two warn levels."""
+def contract_yaml(*, roomy: bool = False) -> dict[str, Any]:
+    """Return the contract: response and resolution per priority, each with an objective and two warn levels.
+
+    Parameters
+    ----------
+    roomy : bool
+        Targets so long that nothing comes near them: tickets that stay open raise no alerts.
+    """
     targets = []
     for priority, (response, resolution) in _WITHIN.items():
+        if roomy:
+            response, resolution = "1000bh", "2000bh"  # noqa: PLW2901
         common = {
             "applies_to": {"priority": priority},
             "start": {"event": "created"},
@@ -65,11 +73,11 @@ def contract_yaml() -> dict[str, Any]:
     }
 
 
-async def publish_register(settings: Settings) -> None:
+async def publish_register(settings: Settings, *, roomy: bool = False) -> None:
     """Put the benchmark's contract and calendar on the register."""
     import json
 
-    contract = json.dumps({"format": 1, **contract_yaml()}).encode()
+    contract = json.dumps({"format": 1, **contract_yaml(roomy=roomy)}).encode()
     documents = {(DocumentKind.CALENDAR, "bench-office"): CALENDAR, (DocumentKind.CONTRACT, "bench"): contract}
     await publish(settings, documents)
 
