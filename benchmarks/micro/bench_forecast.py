@@ -1,7 +1,7 @@
 """What a forecast costs: one look at a clock, one verdict learned, a sweep over all open clocks, and memory.
 
-Run with ``.venv/bin/python -m pytest benchmarks/micro/bench_forecast.py -q``. Looks and verdicts are of ``CALLS`` calls:
-milliseconds here are microseconds a call.
+Run with ``.venv/bin/python -m pytest benchmarks/micro/bench_forecast.py -q``. Looks and verdicts are of ``CALLS``
+calls: milliseconds here are microseconds a call.
 """
 
 from __future__ import annotations

@@ -119,7 +119,10 @@ def test_a_termination_promises_nothing() -> None:
     end = {"revision": 2, "status": "terminated", "effective_from": "2026-02-01T00:00:00Z", "availability": [portal()]}
     found = faults(revisions=[revision, end])
     assert found == [
-        ("revisions[1].availability", "has none if it ends the contract: add a revision instead of changing the signed one")
+        (
+            "revisions[1].availability",
+            "has none if it ends the contract: add a revision instead of changing the signed one",
+        )
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from sla.forecast.quality import LiveQuality, quality_of
 
 
-def quality(*scored: tuple[float, int]):  # noqa: ANN201
+def quality(*scored: tuple[float, int]):
     found = quality_of(np.array([p for p, _ in scored]), np.array([bool(b) for _, b in scored]))
     assert found is not None
     return found
