@@ -143,7 +143,7 @@ def pass_time(ticket: Ticket, register: Register, now_ms: int) -> int:
         instant_ms = register.terms[clock.target_id, clock.revision][0].open_until_ms
         if instant_ms <= now_ms:
             ticket.passed_ms = max(ticket.passed_ms, instant_ms)
-            present = _hand_over(ticket, clock, ticket.attributes, register, now_ms)
+            present = _hand_over(ticket, clock, fields_after(ticket.history), register, now_ms)
             if present.phase > _PAUSED:
                 continue
             instant_ms = register.terms[present.target_id, present.revision][0].open_until_ms

@@ -123,6 +123,14 @@ def test_revision_due_on_a_date_takes_the_date_of_the_ticket() -> None:
     assert only(fold(of, CREATED, NOTE)).phase == Phase.SUPERSEDED
 
 
+def test_time_alone_hands_a_clock_over_to_the_date_of_its_ticket() -> None:
+    of = revised(after="by last_day", pause=NEVER_HOLDS)
+    ticket = fold(of, event("created", "mon 09:00", last_day="2026-03-05"))
+    pass_time(ticket, of, at("fri 12:00"))
+    clock = only(ticket)
+    assert (clock.revision, clock.phase, clock.deadline_ms) == (2, Phase.RUNNING, at("thu 17:00"))
+
+
 def split(**terms: Any) -> Register:
     """Return a promise that the second revision makes in two, by priority."""
     return register(
