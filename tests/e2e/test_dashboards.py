@@ -174,7 +174,8 @@ def test_every_query_has_data(watched: Watched) -> None:
     unexpected = [query for query in empty if not query.may_be_empty]
     print("\n".join(f"empty, as may be ({query.may_be_empty}): {query}" for query in empty if query.may_be_empty))
     assert not unexpected, "\n".join(map(str, unexpected))
-    assert len(empty) <= 3, "nearly all that may be empty is not, in this test"
+    # Every board has the annotation of the monitor's alerts: one question, asked many times.
+    assert len({query.expr for query in empty}) <= 3, "nearly all that may be empty is not, in this test"
 
 
 def test_every_choice_offers_something(watched: Watched) -> None:
