@@ -32,7 +32,6 @@ LONGEST_VALUE: Final = 64
 _MOST_HANDOVERS: Final = 4
 _MOST_WAITS: Final = 5
 _HOURS_TOGETHER: Final = 3
-ENV = __import__("os").environ.get("ENVF", "")
 _OFFSETS_PER: Final = HOUR_MS // 4
 """Zones change their offset on quarters of an hour."""
 

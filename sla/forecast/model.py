@@ -35,7 +35,6 @@ from sla.forecast.factors import Factor
 STEPS: Final = 20
 """Steps of 5 % of the target: 0, 5, ... 95 % consumed."""
 
-EVW = float(__import__("os").environ.get("EVW", "1"))
 _PLACES: Final = 2 * STEPS + 1
 """Places with a base rate of their own, see :func:`place_of`."""
 
